@@ -1,0 +1,261 @@
+"""What stages hand to each other: where it lies, its form, and the check made when it is opened.
+
+T frames, H x W pixels, V vertices, K pose weights, N renders. The table of contracts is in docs/contracts.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from talkmesh.errors import TalkmeshError
+from talkmesh.files import read_json, read_npz, write_json, write_npy, write_npz
+from talkmesh.rig import Rig
+
+RAW = Path("data/raw")
+GROUND_TRUTH = Path("data/ground_truth")
+CLIPS = Path("data/clips")
+CROPS = Path("data/crops")
+RENDERS = Path("data/renders")
+RIGS = Path("models/rigs")
+PREDICTIONS = Path("predictions")
+RESULTS = Path("reports/methods")
+
+SAMPLE_RATE = 16_000  # Hz, of every clip's sound
+SPLITS = ("train", "val", "test")
+CLIP_COLUMNS = (
+    "clip",
+    "corpus",
+    "speaker",
+    "source",
+    "start_s",
+    "end_s",
+    "fps",
+    "frames",
+    "split",
+    "dropped_why",
+)
+
+
+def _need(condition: bool, path: str | Path, what: str) -> None:
+    if not condition:
+        raise TalkmeshError(f"{path}: {what}; run the stage that makes it again (dvc repro)")
+
+
+# ---------------------------------------------------------------------------------------------------- clips
+
+
+def write_clips(table: pd.DataFrame, folder: Path = CLIPS) -> None:
+    """Write the clip table, sorted by clip. A dropped recording is a row with a reason and no frames."""
+    _need(list(table.columns) == list(CLIP_COLUMNS), folder / "clips.csv", f"columns must be {CLIP_COLUMNS}")
+    folder.mkdir(parents=True, exist_ok=True)
+    table.sort_values("clip").to_csv(folder / "clips.csv", index=False, float_format="%.6f", lineterminator="\n")
+
+
+def read_clips(folder: Path = CLIPS, split: str | None = None, kept: bool = True) -> pd.DataFrame:
+    """Read the clip table; by default without the dropped rows, optionally one `split` only."""
+    path = folder / "clips.csv"
+    if not path.exists():
+        raise TalkmeshError(f"{path} not found: run `dvc repro segment`")
+    table = pd.read_csv(path, dtype={"clip": str, "speaker": str, "source": str}, keep_default_na=True)
+    _need(list(table.columns) == list(CLIP_COLUMNS), path, f"columns must be {', '.join(CLIP_COLUMNS)}")
+    table["dropped_why"] = table["dropped_why"].fillna("").astype(str)
+    table["split"] = table["split"].fillna("").astype(str)
+    _need(not table["clip"].duplicated().any(), path, "clip names must be unique")
+    if kept:
+        table = table[table["dropped_why"] == ""]
+    if split is not None:
+        table = table[table["split"] == split]
+    return table.reset_index(drop=True)
+
+
+def clip_audio(clip: str, folder: Path = CLIPS) -> Path:
+    """Return the path of the clip's 16 kHz mono FLAC."""
+    return folder / clip / "audio.flac"
+
+
+def clip_video(clip: str, folder: Path = CLIPS) -> Path:
+    """Return the path of the clip's constant-rate frames (lossless H.264, source resolution, no sound)."""
+    return folder / clip / "frames.mkv"
+
+
+# ---------------------------------------------------------------------------------------------------- crops
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The face images of one clip.
+
+    images : (T, H, W, 3) uint8, memory-mapped; landmarks : (T, 478, 2) float32, crop pixels (x, y), NaN where no
+    face was found; transforms : (T, 2, 3) float32, source pixels to crop pixels; good : (T,) bool.
+    """
+
+    images: np.ndarray
+    landmarks: np.ndarray
+    transforms: np.ndarray
+    good: np.ndarray
+
+
+def write_crops(clip: str, crops: Crops, folder: Path = CROPS) -> None:
+    """Write the crops of one clip."""
+    for name in ("images", "landmarks", "transforms", "good"):
+        write_npy(folder / clip / f"{name}.npy", getattr(crops, name))
+
+
+def read_crops(clip: str, folder: Path = CROPS) -> Crops:
+    """Open the crops of one clip; images stay on disk until they are indexed."""
+    path = folder / clip
+    if not (path / "images.npy").exists():
+        raise TalkmeshError(f"{path}/images.npy not found: run `dvc repro crop`")
+    crops = Crops(
+        np.load(path / "images.npy", mmap_mode="r"),
+        np.load(path / "landmarks.npy"),
+        np.load(path / "transforms.npy"),
+        np.load(path / "good.npy"),
+    )
+    t = len(crops.images)
+    _need(crops.images.ndim == 4 and crops.images.dtype == np.uint8, path, "images must be (T, H, W, 3) uint8")
+    _need(crops.landmarks.shape == (t, 478, 2), path, f"landmarks must be ({t}, 478, 2)")
+    _need(crops.transforms.shape == (t, 2, 3), path, f"transforms must be ({t}, 2, 3)")
+    _need(crops.good.shape == (t,), path, f"good must be ({t},)")
+    return crops
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """What the crop stage knows of one speaker: the neutral frame and the scale of the crop.
+
+    mouth_px : mouth width (corner to corner) of the neutral frame, crop pixels.
+    """
+
+    neutral_clip: str
+    neutral_frame: int
+    mouth_px: float
+
+
+def write_speakers(speakers: dict[str, Speaker], folder: Path = CROPS) -> None:
+    """Write the table of speakers."""
+    write_json(folder / "speakers.json", {name: asdict(s) for name, s in speakers.items()})
+
+
+def read_speakers(folder: Path = CROPS) -> dict[str, Speaker]:
+    """Read the table of speakers."""
+    return {name: Speaker(**s) for name, s in read_json(folder / "speakers.json").items()}
+
+
+def neutral_crop(speaker: Speaker, folder: Path = CROPS) -> tuple[np.ndarray, np.ndarray]:
+    """Return the neutral crop (H, W, 3) uint8 of a speaker and its landmarks (478, 2)."""
+    crops = read_crops(speaker.neutral_clip, folder)
+    return np.array(crops.images[speaker.neutral_frame]), crops.landmarks[speaker.neutral_frame]
+
+
+# --------------------------------------------------------------------------------------------- ground truth
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Truth of one recording or clip: pose weights (T, K) with their names, or vertices (T, V, 3) mm.
+
+    Weights apply to any rig that has shapes of these names; vertices only to the rig of `rig_hash`.
+    """
+
+    fps: float
+    weights: np.ndarray | None = None
+    names: tuple[str, ...] = ()
+    vertices: np.ndarray | None = None
+    rig_hash: str = ""
+
+    def __len__(self) -> int:
+        return len(self.weights if self.weights is not None else self.vertices)  # type: ignore[arg-type]
+
+    def on(self, rig: Rig) -> np.ndarray | None:
+        """Return vertices (T, V, 3) in mm on `rig`, or None if this truth does not apply to it."""
+        if self.weights is not None and set(self.names) <= set(rig.names):
+            return rig.vertices(rig.pose_of(self.names, self.weights))
+        if self.vertices is not None and self.rig_hash == rig.hash:
+            return self.vertices
+        return None
+
+
+def write_ground_truth(path: Path, truth: GroundTruth) -> None:
+    """Write ground truth as npz."""
+    arrays: dict[str, Any] = {"fps": truth.fps, "rig_hash": truth.rig_hash}
+    if truth.weights is not None:
+        arrays |= {"weights": truth.weights.astype(np.float32), "names": np.array(truth.names)}
+    if truth.vertices is not None:
+        arrays["vertices"] = truth.vertices.astype(np.float32)
+    write_npz(path, **arrays)
+
+
+def read_ground_truth(path: Path) -> GroundTruth:
+    """Read ground truth; wrong shapes, NaN or a missing rate are errors that name the file."""
+    data = read_npz(path)
+    weights, vertices = data.get("weights"), data.get("vertices")
+    if "fps" not in data or (weights is None and vertices is None):
+        raise TalkmeshError(f"{path}: ground truth needs 'fps' and 'weights' with 'names', or 'vertices'")
+    names = tuple(map(str, data.get("names", ())))
+    if weights is not None and (weights.ndim != 2 or weights.shape[1] != len(names)):
+        raise TalkmeshError(f"{path}: weights must be (frames, {len(names)}), one column a name; got {weights.shape}")
+    if vertices is not None and (vertices.ndim != 3 or vertices.shape[2] != 3):
+        raise TalkmeshError(f"{path}: vertices must be (frames, V, 3); got {vertices.shape}")
+    for array in (weights, vertices):
+        if array is not None and not np.isfinite(array).all():
+            raise TalkmeshError(f"{path}: ground truth holds NaN or infinite values")
+    return GroundTruth(float(data["fps"]), weights, names, vertices, str(data.get("rig_hash", "")))
+
+
+# -------------------------------------------------------------------------------------------------- renders
+
+
+@dataclass(frozen=True)
+class Renders:
+    """Rendered character images with their poses.
+
+    images : (N, H, W, 3) uint8, memory-mapped; poses : (N, K); neutral : (H, W, 3) uint8, the neutral face;
+    camera : crop pixel = camera[:, :2] @ (x, y) + camera[:, 2] with x, y in mm, (2, 3).
+    """
+
+    images: np.ndarray
+    poses: np.ndarray
+    neutral: np.ndarray
+    camera: np.ndarray
+
+
+def write_renders(renders: Renders, folder: Path) -> None:
+    """Write the renders of one track."""
+    write_npy(folder / "poses.npy", renders.poses.astype(np.float32))
+    write_npy(folder / "neutral.npy", renders.neutral)
+    write_npy(folder / "camera.npy", renders.camera)
+    if not isinstance(renders.images, np.memmap):
+        write_npy(folder / "images.npy", renders.images)
+
+
+def read_renders(folder: Path) -> Renders:
+    """Open the renders of one track."""
+    if not (folder / "images.npy").exists():
+        raise TalkmeshError(f"{folder}/images.npy not found: run `dvc repro render`")
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    poses = np.load(folder / "poses.npy")
+    _need(len(images) == len(poses), folder, "one pose an image")
+    return Renders(images, poses, np.load(folder / "neutral.npy"), np.load(folder / "camera.npy"))
+
+
+# ---------------------------------------------------------------------------------------------- predictions
+
+
+def write_prediction(path: Path, vertices: np.ndarray, fps: float, rig: Rig) -> None:
+    """Write the vertices (T, V, 3) in mm that a method predicts for one clip."""
+    if vertices.ndim != 3 or vertices.shape[1:] != rig.neutral.shape or not np.isfinite(vertices).all():
+        raise TalkmeshError(f"{path}: prediction must be finite and (T, {len(rig.neutral)}, 3); got {vertices.shape}")
+    write_npz(path, vertices=vertices.astype(np.float32), fps=float(fps), rig_hash=rig.hash)
+
+
+def read_prediction(path: Path, rig: Rig) -> np.ndarray:
+    """Read the predicted vertices (T, V, 3) in mm; they must be of `rig`."""
+    data = read_npz(path)
+    _need(str(data.get("rig_hash")) == rig.hash, path, f"is not of the rig {rig.name}")
+    return data["vertices"]

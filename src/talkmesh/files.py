@@ -1,0 +1,120 @@
+"""Files that are whole or absent: temporary name, then rename; hashes; JSON without surprises."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from talkmesh.errors import TalkmeshError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes `path`'s place, on failure it is removed.
+
+    The temporary name keeps the suffix, so that writers which look at it still work. Folders are replaced too.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise TalkmeshError(f"the disk is full while writing {path}: free some space and run again") from error
+        raise
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as sorted, indented JSON; a NaN becomes null, so that every reader can read it."""
+    with replacing(path) as temporary:
+        temporary.write_text(
+            json.dumps(_plain(value), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
+        )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file; a missing or broken one is an error that names it."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TalkmeshError(f"{path} not found") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise TalkmeshError(f"{path} is not valid JSON: {error}") from None
+
+
+def write_npy(path: str | Path, array: np.ndarray) -> None:
+    """Write one array so that it can be memory-mapped."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def write_npz(path: str | Path, **arrays: np.ndarray | str | float | int) -> None:
+    """Write a compressed npz with fixed dates, so that equal arrays give equal bytes (``np.savez`` does not)."""
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            buffer = io.BytesIO()
+            np.save(buffer, np.asarray(arrays[name]), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED, 1)
+
+
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """Read an npz without unpickling anything; a missing or broken one is an error that names it."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return {name: data[name] for name in data.files}
+    except FileNotFoundError:
+        raise TalkmeshError(f"{path} not found") from None
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise TalkmeshError(f"{path} is not a readable npz file: {error}") from None
+
+
+def content_hash(*parts: Any) -> str:
+    """Hash of file contents (for `Path` parts), bytes, arrays and plain values: 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            with open(part, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        elif isinstance(part, bytes):
+            digest.update(part)
+        elif isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).tobytes())
+        else:
+            digest.update(json.dumps(_plain(part), sort_keys=True).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,51 @@
+"""The square window that speaker and character share: mouth-centred, a fixed number of mouth widths wide, masked.
+
+The transcoder translates between two domains; whatever differs in framing is coded as if it were expression. So the
+crop of the speaker and the render of the character are framed by the same three numbers, here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Framing:
+    """size : pixels; mouth_widths : width of the window in neutral mouth widths; mouth_y : height of the mouth
+    centre in the window, 0 at the top; mask : soft round mask that hides the background, or none."""
+
+    size: int
+    mouth_widths: float
+    mouth_y: float
+    mask: bool
+
+
+def window(left: np.ndarray, right: np.ndarray, framing: Framing, y_up: bool = False) -> np.ndarray:
+    """Return the (2, 3) map to crop pixels from a plane in which the neutral mouth corners are `left` and `right`.
+
+    Uniform scale and shift, no rotation. `y_up` flips y (millimetres of a rig; image pixels point down).
+    """
+    left, right = np.asarray(left, float), np.asarray(right, float)
+    scale = framing.size / (framing.mouth_widths * float(np.hypot(*(right - left))))
+    linear = np.diag([scale, -scale if y_up else scale])
+    target = framing.size * np.array([0.5, framing.mouth_y])
+    return np.column_stack([linear, target - linear @ ((left + right) / 2)])
+
+
+def soft_mask(framing: Framing) -> np.ndarray:
+    """Return the mask (size, size, 1) in [0, 1]: a disc that fades out over the last eighth of its radius."""
+    if not framing.mask:
+        return np.ones((framing.size, framing.size, 1), np.float32)
+    axis = (np.arange(framing.size) + 0.5) / framing.size * 2 - 1
+    radius = np.hypot(*np.meshgrid(axis, axis))
+    return np.clip((1.0 - radius) / 0.125, 0, 1)[..., None].astype(np.float32)
+
+
+def apply_mask(images: np.ndarray, framing: Framing) -> np.ndarray:
+    """Return images (..., size, size, 3) uint8 with mid-grey outside the mask."""
+    if not framing.mask:
+        return images
+    mask = soft_mask(framing)
+    return (images * mask + 127.5 * (1 - mask) + 0.5).astype(np.uint8)
