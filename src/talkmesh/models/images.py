@@ -1,0 +1,54 @@
+"""Images as the networks see them: colour normalised, luminance only, slightly warped.
+
+Residual head motion, light and colour are coded as if they were expression; what E_V never sees it cannot code.
+B batch, H x W pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LUMA = (0.299, 0.587, 0.114)  # Rec. 601
+
+
+def colour_statistics(images: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return mean and standard deviation (2, 3) of the colours in [0, 1] of images (T, H, W, 3) under the mask."""
+    inside = images[:, mask[..., 0] > 0.5].reshape(-1, 3).astype(np.float32) / 255
+    return np.stack([inside.mean(0), inside.std(0) + 1e-3]).astype(np.float32)
+
+
+def match_colours(images: Tensor, own: Tensor, wanted: Tensor) -> Tensor:
+    """Move images (B, 3, H, W) with colour statistics `own` (B, 2, 3) to the statistics `wanted` (2, 3)."""
+    mean, std = own[:, 0, :, None, None], own[:, 1, :, None, None]
+    return (images - mean) / std * wanted[1][:, None, None] + wanted[0][:, None, None]
+
+
+def luminance(images: Tensor) -> Tensor:
+    """Return the luminance (B, 1, H, W) of images (B, 3, H, W)."""
+    weights = images.new_tensor(LUMA)
+    return (images * weights[:, None, None]).sum(1, keepdim=True)
+
+
+def warp(images: Tensor, strength: float) -> Tensor:
+    """Move images (B, C, H, W) by a random small similarity and a smooth random field, and change their contrast.
+
+    `strength` scales all: at 1, rotation 4 degrees, scale 6 %, shift 3 %, local shift 1.5 %, gain and bias 15 %
+    (standard deviations for the field, gain and bias; half-ranges for the rest).
+    """
+    b, _, h, w = images.shape
+    r = torch.rand(b, 4, device=images.device) * 2 - 1
+    angle, scale = r[:, 0] * 0.07 * strength, 1 + r[:, 1] * 0.06 * strength
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    shift = r[:, 2:] * 0.06 * strength  # of the range [-1, 1]
+    theta = torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
+    grid = functional.affine_grid(theta, [b, 1, h, w], align_corners=False)
+    field = torch.randn(b, 2, 5, 5, device=images.device) * 0.03 * strength
+    field = functional.interpolate(field, size=(h, w), mode="bicubic", align_corners=True)
+    grid = grid + field.permute(0, 2, 3, 1)
+    moved = functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    gain = 1 + 0.15 * strength * torch.randn(b, 1, 1, 1, device=images.device)
+    bias = 0.15 * strength * torch.randn(b, 1, 1, 1, device=images.device)
+    return moved * gain + bias

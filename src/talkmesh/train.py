@@ -1,0 +1,242 @@
+"""The one training loop: AdamW, warm-up and cosine, clipping, EMA, validation, checkpoints that resume exactly.
+
+All randomness of a step comes from (seed, step), so a resumed run draws what the uninterrupted one would have drawn.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from talkmesh.errors import TalkmeshError
+from talkmesh.files import replacing
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """steps : optimiser steps; learning_rate : peak; warmup : steps; ema : decay of the averaged weights; clip :
+    gradient norm; validate_every : steps; precision : `auto` takes bfloat16 where the hardware has it; device :
+    `auto` takes CUDA where there is one."""
+
+    steps: int
+    learning_rate: float
+    warmup: int
+    weight_decay: float
+    clip: float
+    ema: float
+    validate_every: int
+    precision: Literal["auto", "float32", "bfloat16"]
+    device: Literal["auto", "cpu", "cuda"]
+    seed: int
+
+
+class Log(Protocol):
+    """Where curves go while training runs (see `tracking`)."""
+
+    def metrics(self, values: dict[str, float], step: int) -> None:
+        """Record values at a step."""
+
+
+def device_of(config: TrainConfig) -> torch.device:
+    """Return the device to train on."""
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(config.device)
+
+
+def precision_of(config: TrainConfig, device: torch.device) -> torch.dtype:
+    """Return the dtype of autocast: bfloat16 pays only where the hardware multiplies it."""
+    if config.precision != "auto":
+        return torch.float32 if config.precision == "float32" else torch.bfloat16
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def fit(
+    model: nn.Module,
+    losses: Callable[[np.random.Generator], dict[str, Tensor]],
+    validate: Callable[[nn.Module], dict[str, float]],
+    config: TrainConfig,
+    work: Path,
+    log: Log,
+    title: str,
+) -> list[tuple[int, str, float, str]]:
+    """Train `model` in place; on return it holds the averaged weights that validated best.
+
+    Parameters
+    ----------
+    losses : draws a batch with the generator and returns the weighted terms by name; their sum is minimised
+    validate : returns figures by name for a model; `score` (lower is better) chooses the weights kept
+    work : folder of the checkpoint; a run that finds one goes on from there
+
+    Returns
+    -------
+    curves, rows of (step, name, value, split)
+
+    Raises
+    ------
+    TalkmeshError
+        If a loss is not finite: names the term and the step.
+    """
+    device = device_of(config)
+    precision = precision_of(config, device)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(
+        trained, config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
+    )
+    average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    state = _State(work)
+    start = state.load(model, optimiser, average)
+    progress = tqdm(range(start, config.steps), initial=start, total=config.steps, desc=title, mininterval=2.0)
+    sums: dict[str, Tensor] = {}
+    counted = 0
+    for step in progress:
+        torch.manual_seed(config.seed * 1_000_003 + step)
+        for group in optimiser.param_groups:
+            group["lr"] = config.learning_rate * _schedule(step, config)
+        model.train()
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            terms = losses(np.random.default_rng([config.seed, step]))
+        total = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(total):
+            bad = ", ".join(f"{name} = {float(value.detach()):.3g}" for name, value in terms.items())
+            raise TalkmeshError(
+                f"{title}: the loss is not finite at step {step} ({bad}); lower the learning rate or look at the data"
+            )
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(trained, config.clip)
+        optimiser.step()
+        decay = min(config.ema, (step + 1) / (step + 10))
+        for name, value in model.state_dict().items():
+            if value.dtype.is_floating_point:
+                average[name].lerp_(value, 1 - decay)
+            else:
+                average[name].copy_(value)
+        for name, value in terms.items():
+            sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
+        counted += 1
+        if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
+            means = {name: float(value) / counted for name, value in sums.items()}
+            sums, counted = {}, 0
+            figures = _validated(model, average, validate)
+            state.record(step + 1, means, figures)
+            log.metrics({f"train/{k}": v for k, v in means.items()}, step + 1)
+            log.metrics({f"val/{k}": v for k, v in figures.items()}, step + 1)
+            progress.set_postfix({k: f"{v:.4g}" for k, v in figures.items()} | {"loss": f"{sum(means.values()):.4g}"})
+            if figures["score"] < state.best:
+                state.best = figures["score"]
+                _save(state.best_path, average)
+            state.save(step + 1, model, optimiser, average)
+    model.load_state_dict(load_file(state.best_path))
+    model.eval()
+    return state.curves
+
+
+def _schedule(step: int, config: TrainConfig) -> float:
+    """Return the factor of the learning rate: linear warm-up, then half a cosine down to zero."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    part = (step - config.warmup) / max(config.steps - config.warmup, 1)
+    return 0.5 * (1 + math.cos(math.pi * part))
+
+
+@torch.no_grad()
+def _validated(
+    model: nn.Module, average: dict[str, Tensor], validate: Callable[[nn.Module], dict[str, float]]
+) -> dict[str, float]:
+    """Validate with the averaged weights, then put the trained ones back."""
+    trained = {name: value.clone() for name, value in model.state_dict().items()}
+    model.load_state_dict(average)
+    model.eval()
+    try:
+        return validate(model)
+    finally:
+        model.load_state_dict(trained)
+
+
+def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    with replacing(path) as temporary:
+        save_file({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, temporary, metadata)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+
+
+class _State:
+    """What survives a kill: weights, optimiser, average, curves and the best score, in one file."""
+
+    def __init__(self, work: Path) -> None:
+        self.path, self.best_path = work / "checkpoint.safetensors", work / "best.safetensors"
+        self.curves_path = work / "curves.csv"
+        self.best = math.inf
+        self.curves: list[tuple[int, str, float, str]] = []
+
+    def record(self, step: int, means: dict[str, float], figures: dict[str, float]) -> None:
+        self.curves += [(step, name, value, "train") for name, value in means.items()]
+        self.curves += [(step, name, value, "val") for name, value in figures.items()]
+
+    def save(self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]) -> None:
+        tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in average.items()}
+        for i, moments in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{i}.{k}": torch.as_tensor(v) for k, v in moments.items()}
+        write_curves(self.curves_path, self.curves)
+        _save(self.path, tensors, {"step": str(step), "best": repr(self.best), "time": str(time.time())})
+
+    def load(self, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
+        """Restore the last checkpoint, if there is a readable one, and return its step (else 0)."""
+        if not (self.path.exists() and self.best_path.exists() and self.curves_path.exists()):
+            return 0
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path, "pt") as file:
+                metadata = file.metadata()
+            tensors = load_file(self.path)
+            load_file(self.best_path)
+        except (SafetensorError, OSError) as error:
+            logger.warning("%s is not readable (%s): training starts again", self.path, error)
+            return 0
+        step = int(metadata["step"])
+        model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+        for name in average:
+            average[name].copy_(tensors[f"average.{name}"])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("optimiser."):
+                _, i, key = name.split(".", 2)
+                moments.setdefault(int(i), {})[key] = value
+        optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+        self.best = float(metadata["best"])
+        self.curves = [row for row in read_curves(self.curves_path) if row[0] <= step]
+        logger.info("going on from step %d of %s", step, self.path)
+        return step
+
+
+def write_curves(path: Path, rows: list[tuple[int, str, float, str]]) -> None:
+    """Write curves as CSV with the columns step, name, value, split."""
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["step", "name", "value", "split"])
+        writer.writerows((step, name, repr(float(value)), split) for step, name, value, split in rows)
+
+
+def read_curves(path: Path) -> list[tuple[int, str, float, str]]:
+    """Read what `write_curves` wrote."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [(int(r["step"]), r["name"], float(r["value"]), r["split"]) for r in csv.DictReader(file)]
