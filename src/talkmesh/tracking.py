@@ -1,0 +1,248 @@
+"""Curves, parameters, pictures and run ids in MLflow: the only module that imports it, when a run starts.
+
+Files come first (``metrics.json`` and curves are DVC's); MLflow mirrors them. Losing its database, or a failure
+in the middle of a training, costs a picture of the past and never a result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from talkmesh.files import write_json
+
+logger = logging.getLogger(__name__)
+
+EXPERIMENT = "talkmesh"
+SWITCH = "TALKMESH_TRACKING"  # environment: "off" switches tracking off
+PARENT = "MLFLOW_PARENT_RUN_ID"  # environment: the run of the flow, below which stages appear
+BUFFER = (
+    200  # numbers held back before they are written in one batch: a batch costs as much as five single calls
+)
+MAX_FAILURES = 3  # failed calls after which a run stops trying: an unreachable server costs minutes each time
+
+
+class Log:
+    """What a stage writes to while it runs. Every method does nothing when tracking is off or has failed.
+
+    Attributes
+    ----------
+    id : str or None
+        The MLflow run id, None when nothing is tracked.
+    """
+
+    def __init__(self, client: Any = None, run_id: str | None = None) -> None:
+        self.id = run_id
+        self._client = client
+        self._buffer: list[tuple[str, float, int, int]] = []  # name, value, milliseconds, step
+        self._failures = 0
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Add numbers to the curves of their names; they are held back until `flush` or until they are many."""
+        if self._client is None:
+            return
+        now = time.time_ns() // 1_000_000
+        self._buffer += [(name, float(value), now, step) for name, value in values.items()]
+        if len(self._buffer) >= BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the numbers that are held back. Call it once a validation."""
+        if not self._buffer:
+            return
+        from mlflow.entities import Metric
+
+        batch = [Metric(*number) for number in self._buffer]
+        self._buffer = []
+        for part in _parts(batch, 1000):  # MLflow's limit of one batch
+            self._try("metrics", partial(_log_batch, run_id=self.id, metrics=part))
+
+    def params(self, values: Any) -> None:
+        """Write parameters: a mapping or a dataclass, nested or not; nested keys are joined by a dot."""
+        if self._client is None:
+            return
+        from mlflow.entities import Param
+
+        pairs = [Param(key, str(value)[:6000]) for key, value in _flat(values)]
+        for part in _parts(pairs, 100):
+            self._try("parameters", partial(_log_batch, run_id=self.id, params=part))
+
+    def image(self, image: np.ndarray | str | Path, name: str) -> None:
+        """Keep a picture, (H, W, 3) uint8 or a file, under `name` (such as ``"strip.png"``)."""
+        if not isinstance(image, np.ndarray):
+            from PIL import Image
+
+            image = np.asarray(Image.open(image).convert("RGB"))
+        self._try(name, lambda client: client.log_image(self.id, image, artifact_file=name))
+
+    def figure(self, figure: Any, name: str) -> None:
+        """Keep a matplotlib figure under `name` (such as ``"curves.png"``)."""
+        self._try(name, lambda client: client.log_figure(self.id, figure, name))
+
+    def artifact(self, path: str | Path, folder: str | None = None) -> None:
+        """Keep a copy of a file, or of a folder with all that is in it, in `folder` of the run."""
+
+        def keep(client: Any) -> None:
+            (client.log_artifacts if Path(path).is_dir() else client.log_artifact)(self.id, str(path), folder)
+
+        self._try(str(path), keep)
+
+    def write_id(self, path: str | Path) -> None:
+        """Write ``{"run_id": ...}``, null when untracked: by this out a cached stage finds its run again."""
+        write_json(path, {"run_id": self.id})
+
+    def close(self, status: str = "FINISHED") -> None:
+        """Write what is held back and end the run; `run` does this by itself."""
+        self.flush()
+        self._try("the end of the run", lambda client: client.set_terminated(self.id, status))
+        self._client = None
+
+    def _try(self, what: str, write: Callable[[Any], Any]) -> None:
+        """Call `write` with the client; a training outlives whatever is raised there."""
+        if self._client is None:
+            return
+        try:
+            write(self._client)
+        except Exception as error:
+            self._failures += 1
+            logger.warning("MLflow did not take %s: %s", what, _first_line(error))
+            if self._failures >= MAX_FAILURES:
+                logger.warning("MLflow failed %d times: this run goes on untracked", self._failures)
+                self._client = None
+
+
+@contextmanager
+def run(stage: str, variant: str = "", params: Any = None) -> Iterator[Log]:
+    """Track the block as one MLflow run named ``stage@variant``.
+
+    Example
+    -------
+    >>> with tracking.run("transcoder", "full", config) as log:
+    ...     log.metrics({"loss": 0.1, "val/loss": 0.2}, step=100)
+    ...     log.image(strip, "strip.png")
+    ...     log.write_id("models/transcoder/full/run.json")
+
+    Parameters
+    ----------
+    stage, variant : names of what runs; `variant` may be empty
+    params : mapping or dataclass, written once as the run's parameters
+    """
+    log = _start(f"{stage}@{variant}" if variant else stage, {"stage": stage, "variant": variant})
+    if params is not None:
+        log.params(params)
+    try:
+        yield log
+    except BaseException as error:
+        log.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    log.close()
+
+
+def prepare() -> None:
+    """Make the database once, before stages that run side by side would make it at the same time."""
+    if _on():
+        _open()
+
+
+def root() -> Path:
+    """Return the project's folder: DVC's, and for an experiment in ``.dvc/tmp/exps`` the one that holds it.
+
+    DVC deletes the folder of such an experiment; a database in it would vanish with it.
+    """
+    here = Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+    inside = next((p.parent for p in here.parents if p.name == ".dvc"), None)
+    if inside is not None:
+        return inside
+    return next((p for p in (here, *here.parents) if (p / ".dvc").is_dir() or (p / ".git").exists()), here)
+
+
+def store() -> str:
+    """Return MLflow's address: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the project by absolute path."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+
+
+def _on() -> bool:
+    return os.environ.get(SWITCH, "on").lower() not in ("off", "0", "false", "no")
+
+
+def _start(name: str, tags: dict[str, str]) -> Log:
+    """Create the run, or return an untracked log with a warning."""
+    if not _on():
+        return Log()
+    try:
+        client, experiment = _open()
+        tags |= {
+            k: os.environ[k] for k in ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV") if k in os.environ
+        }
+        if parent := os.environ.get(PARENT):
+            tags["mlflow.parentRunId"] = parent
+        created = client.create_run(experiment, run_name=name, tags=tags | _git())
+        return Log(client, created.info.run_id)
+    except Exception as error:
+        logger.warning("MLflow is not available, %s goes on untracked: %s", name, _first_line(error))
+        return Log()
+
+
+def _open() -> tuple[Any, str]:
+    """Return the client and the experiment's id; the first call on a machine makes the database (5 s)."""
+    from filelock import FileLock
+
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    from mlflow import MlflowClient
+
+    for chatty in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    uri, folder = store(), root()
+    # two processes that create the database at once break each other
+    with FileLock(folder / "mlflow.db.lock"):
+        client = MlflowClient(tracking_uri=uri)
+        found = client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return client, found.experiment_id
+        place = (folder / "mlruns").as_uri() if uri.startswith("sqlite:") else None
+        return client, client.create_experiment(EXPERIMENT, artifact_location=place)
+
+
+def _git() -> dict[str, str]:
+    """Return the commit and whether tracked files differ from it; nothing outside a repository."""
+
+    def ask(*words: str) -> str:
+        command = ["git", "-C", str(root()), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+    try:
+        dirty = bool(ask("status", "--porcelain", "--untracked-files=no"))
+        return {"mlflow.source.git.commit": ask("rev-parse", "HEAD"), "git.dirty": str(dirty).lower()}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def _log_batch(client: Any, **what: Any) -> None:
+    client.log_batch(**what)
+
+
+def _parts(items: list, size: int) -> list[list]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _flat(values: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if dataclasses.is_dataclass(values) and not isinstance(values, type):
+        values = dataclasses.asdict(values)
+    if not isinstance(values, Mapping):
+        return [(prefix, values)]
+    return [pair for k, v in values.items() for pair in _flat(v, f"{prefix}.{k}" if prefix else str(k))]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
