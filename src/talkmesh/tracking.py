@@ -1,6 +1,6 @@
 """Curves, parameters, pictures and run ids in MLflow: the only module that imports it, when a run starts.
 
-Files come first (``metrics.json`` and curves are DVC's); MLflow mirrors them. Losing its database, or a failure
+Files come first (``metrics.json``, curves are DVC's); MLflow mirrors them. Losing its database, or a failure
 in the middle of a training, costs a picture of the past and never a result.
 """
 
@@ -48,7 +48,7 @@ class Log:
         self._failures = 0
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Add numbers to the curves of their names; they are held back until `flush` or until they are many."""
+        """Add numbers to the curves of their names; they are held back until `flush`, or until many."""
         if self._client is None:
             return
         now = time.time_ns() // 1_000_000
@@ -167,7 +167,7 @@ def root() -> Path:
 
 
 def store() -> str:
-    """Return MLflow's address: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the project by absolute path."""
+    """Return MLflow's address: ``MLFLOW_TRACKING_URI``, else the absolute path of our ``mlflow.db``."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
 
 
