@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import io
@@ -35,7 +36,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise TalkmeshError(f"the disk is full while writing {path}: free some space and run again") from error
+            raise TalkmeshError(
+                f"the disk is full while writing {path}: free some space and run again"
+            ) from error
         raise
     finally:
         if temporary.is_dir():
@@ -53,6 +56,8 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -118,3 +123,14 @@ def content_hash(*parts: Any) -> str:
             digest.update(json.dumps(_plain(part), sort_keys=True).encode())
         digest.update(b"\0")
     return digest.hexdigest()[:16]
+
+
+def link_folder(source: Path, target: Path) -> None:
+    """Make the folder `target` with the files of `source`: as hard links where the disk allows, else as copies."""
+    with replacing(target) as temporary:
+        temporary.mkdir()
+        for file in sorted(source.iterdir()):
+            try:
+                os.link(file, temporary / file.name)
+            except OSError:
+                shutil.copyfile(file, temporary / file.name)

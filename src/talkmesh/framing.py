@@ -6,9 +6,12 @@ crop of the speaker and the render of the character are framed by the same three
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+
+from talkmesh import params
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,13 @@ class Framing:
     mouth_widths: float
     mouth_y: float
     mask: bool
+
+    @classmethod
+    def of_params(cls) -> Framing:
+        """Read the framing from the section `crop` of params.yaml, where it stands among other keys."""
+        section = params.read().get("crop", {})
+        names = [field.name for field in dataclasses.fields(cls)]
+        return params.build(cls, {k: v for k, v in section.items() if k in names}, "params.yaml: crop")
 
 
 def window(left: np.ndarray, right: np.ndarray, framing: Framing, y_up: bool = False) -> np.ndarray:

@@ -41,7 +41,16 @@ def section(cls: type[T], name: str, overrides: dict[str, Any] | None = None, pa
     values = read(path).get(name)
     if not isinstance(values, dict):
         raise TalkmeshError(f"{path}: section '{name}' is missing or is not a mapping")
-    return build(cls, {**values, **(overrides or {})}, f"{path}: {name}")
+    return build(cls, merged(values, overrides or {}), f"{path}: {name}")
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with `over` laid over it, mapping by mapping."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result
 
 
 def build(cls: type[T], values: dict[str, Any], where: str) -> T:

@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -48,8 +48,11 @@ class TrainConfig:
 class Log(Protocol):
     """Where curves go while training runs (see `tracking`)."""
 
-    def metrics(self, values: dict[str, float], step: int) -> None:
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Record values at a step."""
+
+    def flush(self) -> None:
+        """Write what is held back."""
 
 
 def device_of(config: TrainConfig) -> torch.device:
@@ -138,6 +141,7 @@ def fit(
             state.record(step + 1, means, figures)
             log.metrics({f"train/{k}": v for k, v in means.items()}, step + 1)
             log.metrics({f"val/{k}": v for k, v in figures.items()}, step + 1)
+            log.flush()
             progress.set_postfix({k: f"{v:.4g}" for k, v in figures.items()} | {"loss": f"{sum(means.values()):.4g}"})
             if figures["score"] < state.best:
                 state.best = figures["score"]

@@ -1,0 +1,173 @@
+"""Fitting the two models of the method: what a step draws, what validation measures.
+
+`train.fit` is the loop; here stands what is particular to the transcoder and to the regressor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from talkmesh.contracts import Renders
+from talkmesh.domains import Real, Sampler, neutral_images, to_images, to_tensor
+from talkmesh.framing import Framing, soft_mask
+from talkmesh.models.images import match_colours
+from talkmesh.models.regressor import Regressor, RegressorConfig, augment, rmse
+from talkmesh.models.transcoder import Transcoder, TranscoderConfig, TranscoderLoss, distance
+from talkmesh.preview import contact_sheet
+from talkmesh.rig import Rig
+from talkmesh.train import Log, TrainConfig, device_of, fit
+
+Curves = list[tuple[int, str, float, str]]
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """windows : windows of speech a step; window : their length in frames; frames : real images of each;
+    synthetic : renders a step."""
+
+    windows: int
+    window: int
+    frames: int
+    synthetic: int
+
+
+@dataclass(frozen=True)
+class TranscoderStage:
+    """The section `transcoder` of params.yaml."""
+
+    model: TranscoderConfig
+    batch: BatchConfig
+    train: TrainConfig
+
+
+@dataclass(frozen=True)
+class RegressorStage:
+    """The section `regressor` of params.yaml; `held_out` is the share of renders for validation."""
+
+    model: RegressorConfig
+    train: TrainConfig
+    held_out: float
+
+
+def fit_transcoder(
+    stage: TranscoderStage, real: Real, held_out: Real, renders: Renders, rig: Rig, framing: Framing, work: Path, log: Log
+) -> tuple[Transcoder, Curves]:
+    """Train a transcoder (eq. 5); validated on the clips of `held_out`, in the mode in which it will be used.
+
+    The score is the pixel distance between real frames and D_R's picture of them, from speech where the model has
+    E_A and from the frames themselves where not. Logged beside it: the spread of the codes (0 = collapse), the
+    distance of the neutral codes, and the anchor's reading of lip shapes.
+    """
+    torch.manual_seed(stage.train.seed)
+    device = device_of(stage.train)
+    neutral, colours = neutral_images(real, renders, framing)
+    mask = torch.from_numpy(np.moveaxis(soft_mask(framing), -1, 0))
+    model = Transcoder(stage.model, framing.size, real.fps, neutral, colours, mask)
+    model.to(device, memory_format=torch.channels_last)
+    loss = TranscoderLoss(stage.model, framing.size).to(device)
+    b = stage.batch
+    sampler = Sampler(real, renders, rig, framing, b.windows, b.window, b.frames, b.synthetic)
+
+    def losses(rng: np.random.Generator) -> dict[str, Tensor]:
+        return loss(model, sampler.draw(rng, device))
+
+    def validate(candidate: nn.Module) -> dict[str, float]:
+        assert isinstance(candidate, Transcoder)
+        return _transcoder_figures(candidate, held_out, loss.pixels, device)
+
+    curves = fit(model, losses, validate, stage.train, work, log, "transcoder")
+    return model.cpu(), curves
+
+
+def _transcoder_figures(model: Transcoder, real: Real, pixels: Tensor, device: torch.device) -> dict[str, float]:
+    rows, spread = [], []
+    for clip in real.clips:
+        index = np.flatnonzero(clip.good)[::4]
+        own = torch.from_numpy(clip.colours)[None].to(device)
+        images = to_tensor(clip.images[index]).to(device)
+        wanted = match_colours(images, own, model.colours[0]).clamp(0, 1)
+        seen = model.offsets_of_images(images, own)
+        spread.append(seen)
+        row = {"image": distance(model.real(seen), wanted, "l1", pixels)}
+        offsets = [("image", seen)]
+        if model.speech is not None and clip.speech is not None:
+            fed = torch.from_numpy(clip.speech)[None].to(device)
+            heard = model.offsets_of_speech(fed, len(clip.images))[0, index]
+            row["speech"] = distance(model.real(heard), wanted, "l1", pixels)
+            row["codes"] = (heard - seen).square().mean() / seen.var(0).mean()
+            offsets.append(("speech", heard))
+        if model.anchor is not None:
+            for name, offset in offsets:
+                row[f"anchor_{name}"] = (model.anchor(offset).cpu() - torch.from_numpy(clip.shapes[index])).abs().nanmean()
+        rows.append({k: float(v) for k, v in row.items()})
+    figures = {k: float(np.mean([r[k] for r in rows])) for k in rows[0]}
+    neutral = model.neutral_codes()
+    variance = torch.cat(spread).var(0).mean()
+    figures["code_std"] = float(variance.sqrt())
+    figures["neutral_distance"] = float((neutral[0] - neutral[1]).square().mean().sqrt() / variance.sqrt())
+    return figures | {"score": figures.get("speech", figures["image"])}
+
+
+def fit_regressor(
+    stage: RegressorStage, renders: Renders, rig: Rig, work: Path, log: Log
+) -> tuple[Regressor, Curves]:
+    """Train a regressor (eq. 6) on renders; validated on held-out renders by lip vertex error in mm."""
+    torch.manual_seed(stage.train.seed)
+    device = device_of(stage.train)
+    model = Regressor(stage.model, torch.from_numpy(rig.neutral)).to(device, memory_format=torch.channels_last)
+    order = np.random.default_rng(stage.train.seed).permutation(len(renders.images))
+    held = max(int(len(order) * stage.held_out), 1)
+    train, test = order[held:], np.sort(order[:held])
+    weight = torch.ones(len(rig.neutral))
+    weight[torch.from_numpy(rig.lips).long()] += stage.model.lip_weight
+    weight = (weight / weight.mean()).to(device)
+    lips = torch.from_numpy(rig.lips).long()
+    deltas = torch.from_numpy(rig.deltas.reshape(len(rig.names), -1)).to(device)
+    neutral = torch.from_numpy(rig.neutral).to(device)
+
+    def vertices(index: np.ndarray) -> Tensor:
+        poses = torch.from_numpy(renders.poses[index]).to(device)
+        return (poses @ deltas).view(len(index), -1, 3) + neutral
+
+    def losses(rng: np.random.Generator) -> dict[str, Tensor]:
+        index = np.sort(rng.choice(train, min(stage.model.batch, len(train)), replace=False))
+        images = augment(to_tensor(renders.images[index]).to(device), stage.model)
+        return {"rmse_mm": rmse(model(images), vertices(index), weight)}
+
+    def validate(candidate: nn.Module) -> dict[str, float]:
+        errors, still = [], []
+        for chunk in np.array_split(test, max(len(test) // 128, 1)):
+            truth = vertices(chunk)[:, lips]
+            got = candidate(to_tensor(renders.images[chunk]).to(device))[:, lips]
+            errors.append((got - truth).norm(dim=-1).amax(1))
+            still.append((neutral[lips] - truth).norm(dim=-1).amax(1))
+        lve = float(torch.cat(errors).mean())
+        return {"lve_mm": lve, "still_lve_mm": float(torch.cat(still).mean()), "score": lve}
+
+    curves = fit(model, losses, validate, stage.train, work, log, "regressor")
+    return model.cpu(), curves
+
+
+@torch.no_grad()
+def decoded_sheet(model: Transcoder, real: Real, columns: int = 10) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8: real frames, D_R's and D_S's pictures of them, and from speech, if any."""
+    clips = [real.clips[i % len(real.clips)] for i in range(columns)]
+    frames = [int(c.good.sum() * (0.3 + 0.4 * i / columns)) for i, c in enumerate(clips)]
+    rows = [[], [], [], [], []]  # type: list[list[np.ndarray]]
+    for clip, frame in zip(clips, frames, strict=True):
+        images = to_tensor(clip.images[frame : frame + 1])
+        own = torch.from_numpy(clip.colours)[None]
+        seen = model.offsets_of_images(images, own)
+        rows[0].append(to_images(match_colours(images, own, model.colours[0]))[0])
+        rows[1].append(to_images(model.real(seen))[0])
+        rows[2].append(to_images(model.synthetic(seen))[0])
+        if model.speech is not None and clip.speech is not None:
+            heard = model.offsets_of_speech(torch.from_numpy(clip.speech)[None], len(clip.images))[0, frame][None]
+            rows[3].append(to_images(model.real(heard))[0])
+            rows[4].append(to_images(model.synthetic(heard))[0])
+    return contact_sheet(np.stack([image for row in rows for image in row]), columns, scale=2)

@@ -1,0 +1,240 @@
+"""The speech-to-image transcoder: E_A, E_V, D_R and D_S trained together (section 3.2, equations 1 to 5).
+
+Codes are 512-d; an offset code is a code minus the neutral code of its domain (eq. 1; speech uses the real one).
+B batch, T frames, H x W pixels, C code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from talkmesh.models.images import luminance, match_colours, warp
+from talkmesh.models.perceptual import Network, PerceptualLoss
+from talkmesh.models.speech import SpeechConfig, SpeechEncoder
+
+SHAPES = 2  # numbers of the landmark anchor: inner lip gap and mouth width, see `domains.lip_shape`
+Norm = Literal["l1", "mse", "rmse"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the terms; the paper gives none. `anchor` is not in the paper (0 switches it off)."""
+
+    pixel: float
+    perceptual: float
+    cf: float
+    cs: float
+    ccl: float
+    anchor: float
+
+
+@dataclass(frozen=True)
+class TranscoderConfig:
+    """code : size of a code, 512 in the paper; encoder : channels of E_V, one a halving; decoder : channels of D_R
+    and D_S, one a doubling; with_speech : false trains E_V, D_R and D_S alone (`image_only`, the first stage of the
+    three-stage method); deneutral : offset codes (eq. 1) or raw ones; neutral_gradient : gradients flow through the
+    neutral codes; norm : reading of the paper's ||.||_2 for pixels; mouth_weight : extra weight of pixels at the
+    mouth; cf_detach : E_A follows E_V and not the reverse; ccl_offset : compare offset codes in eq. 4 in place of
+    the raw ones; warp : strength of the random warp of E_V's input."""
+
+    code: int
+    encoder: tuple[int, ...]
+    decoder: tuple[int, ...]
+    with_speech: bool
+    deneutral: bool
+    neutral_gradient: bool
+    norm: Norm
+    perceptual: Network
+    weights: Weights
+    mouth_weight: float
+    cf_detach: bool
+    ccl_offset: bool
+    warp: float
+    speech: SpeechConfig
+
+
+class VisualEncoder(nn.Module):
+    """E_V: luminance (B, 1, H, W), about zero mean and unit variance, to codes (B, C). Shared by both domains.
+
+    No normalisation over the batch: it would mix the statistics of the domains.
+    """
+
+    def __init__(self, config: TranscoderConfig, size: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 1
+        for i, width in enumerate(config.encoder):
+            layers += [nn.Conv2d(channels, width, 5 if i == 0 else 3, 2, 2 if i == 0 else 1), nn.LeakyReLU(0.1)]
+            if i > 0:
+                layers.append(Residual(width))
+            channels = width
+        self.layers = nn.Sequential(*layers)
+        side = size >> len(config.encoder)
+        self.code = nn.Linear(channels * side * side, config.code)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.code(self.layers(x).flatten(1))
+
+
+class Residual(nn.Module):
+    """x + conv(lrelu(conv(x))), started near the identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(functional.leaky_relu(self.first(x), 0.1))
+
+
+class Decoder(nn.Module):
+    """D_R or D_S: offset codes (B, C) to images (B, 3, H, W) in [0, 1], in blocks that double the side."""
+
+    def __init__(self, config: TranscoderConfig, size: int) -> None:
+        super().__init__()
+        self.side = size >> len(config.decoder)
+        channels = config.decoder[0]
+        self.start = nn.Linear(config.code, channels * self.side * self.side)
+        layers: list[nn.Module] = []
+        for width in config.decoder:
+            layers += [nn.Conv2d(channels, 4 * width, 3, padding=1), nn.LeakyReLU(0.1), nn.PixelShuffle(2)]
+            layers.append(Residual(width))
+            channels = width
+        self.layers = nn.Sequential(*layers, nn.Conv2d(channels, 3, 3, padding=1))
+
+    def forward(self, offset: Tensor) -> Tensor:
+        x = functional.leaky_relu(self.start(offset), 0.1)
+        return torch.sigmoid(self.layers(x.view(len(x), -1, self.side, self.side)).float())
+
+
+class Transcoder(nn.Module):
+    """The networks, and what belongs to them for good: neutral images and colour statistics of both domains.
+
+    Parameters
+    ----------
+    size : side of the images in pixels
+    fps : frame rate of the clips, which ties E_A to time
+    neutral : (2, 3, H, W) neutral images of the real and the synthetic domain, in [0, 1], colours matched
+    colours : (2, 2, 3) mean and standard deviation of the colours of both domains
+    """
+
+    def __init__(
+        self, config: TranscoderConfig, size: int, fps: float, neutral: Tensor, colours: Tensor, mask: Tensor
+    ) -> None:
+        super().__init__()
+        for name, widths in (("encoder", config.encoder), ("decoder", config.decoder)):
+            if size % (1 << len(widths)):
+                raise ValueError(f"transcoder.{name} halves {len(widths)} times: {size} pixels do not divide")
+        self.config = config
+        self.encoder = VisualEncoder(config, size)
+        self.real, self.synthetic = Decoder(config, size), Decoder(config, size)
+        self.speech = SpeechEncoder(config.speech, config.code, fps) if config.with_speech else None
+        self.anchor = nn.Linear(config.code, SHAPES, bias=False) if config.weights.anchor else None
+        self.register_buffer("neutral", neutral)
+        self.register_buffer("colours", colours)
+        self.register_buffer("mask", mask)  # (1, H, W) in [0, 1]
+
+    def look(self, images: Tensor, domain: int) -> Tensor:
+        """Return what E_V sees of images (B, 3, H, W) of a domain (0 real, 1 synthetic): masked luminance."""
+        mean, std = luminance(self.colours[domain].view(2, 3, 1, 1)).view(2)
+        return (luminance(images) - mean) / std * self.mask
+
+    def neutral_codes(self) -> Tensor:
+        """Return the neutral codes (2, C) of both domains (zero without de-neutralisation)."""
+        if not self.config.deneutral:
+            return self.neutral.new_zeros(2, self.config.code)
+        codes = torch.cat([self.encoder(self.look(self.neutral[i : i + 1], i)) for i in (0, 1)]).float()
+        return codes if self.config.neutral_gradient else codes.detach()
+
+    def offsets_of_images(self, images: Tensor, own: Tensor) -> Tensor:
+        """Return offset codes (B, C) of real images in [0, 1] with the colour statistics `own` (B, 2, 3)."""
+        matched = match_colours(images, own, self.colours[0])
+        return self.encoder(self.look(matched, 0)) - self.neutral_codes()[0]
+
+    def offsets_of_speech(self, features: Tensor, frames: int) -> Tensor:
+        """Return offset codes (B, T, C) of speech features (see `speech.features`)."""
+        if self.speech is None:
+            raise ValueError("this transcoder was trained without speech (image_only)")
+        return self.speech(features, frames) - self.neutral_codes()[0]
+
+
+def distance(a: Tensor, b: Tensor, norm: Norm, weight: Tensor | None = None) -> Tensor:
+    """Mean distance of a and b (B, ...) under one reading of the paper's ||.||_2; `weight` has mean 1."""
+    difference = a.float() - b.float()
+    values = difference.abs() if norm == "l1" else difference.square()
+    if weight is not None:
+        values = values * weight
+    return (values.flatten(1).mean(1) + 1e-8).sqrt().mean() if norm == "rmse" else values.mean()
+
+
+@dataclass
+class Batch:
+    """One training batch. Images are in [0, 1] with matched colours; `shapes` are the anchor's labels.
+
+    real (B, 3, H, W), real_shapes (B, 2); synthetic (B', 3, H, W), synthetic_shapes (B', 2); speech (W, T, F) or
+    (W, S) windows of T frames; window, frame (B,): which frame of which window each real image is.
+    """
+
+    real: Tensor
+    real_shapes: Tensor
+    synthetic: Tensor
+    synthetic_shapes: Tensor
+    speech: Tensor | None = None
+    frames: int = 0
+    window: Tensor | None = None
+    frame: Tensor | None = None
+
+
+class TranscoderLoss(nn.Module):
+    """Equations 1 to 5, each term by name and weighted, and the landmark anchor (not in the paper)."""
+
+    def __init__(self, config: TranscoderConfig, size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.perceptual = PerceptualLoss(config.perceptual)
+        axis = (torch.arange(size) + 0.5) / size * 2 - 1
+        bump = torch.exp(-(axis[None].square() / 0.35 + axis[:, None].square() / 0.18))  # mouth-shaped
+        weight = 1 + config.mouth_weight * bump
+        self.register_buffer("pixels", weight / weight.mean())
+
+    def forward(self, model: Transcoder, batch: Batch) -> dict[str, Tensor]:
+        c, w = self.config, self.config.weights
+        neutral = model.neutral_codes()  # (2, C)
+        seen = [model.look(x, i) for i, x in enumerate((batch.real, batch.synthetic))]
+        codes = model.encoder(torch.cat([warp(x, c.warp) for x in seen])).float()
+        z_r, z_s = codes.split([len(batch.real), len(batch.synthetic)])
+        out_r, out_s = model.real(z_r - neutral[0]), model.synthetic(z_s - neutral[1])
+        terms = {  # eq. 2
+            "pixel_real": w.pixel * distance(out_r, batch.real, c.norm, self.pixels),
+            "pixel_synthetic": w.pixel * distance(out_s, batch.synthetic, c.norm, self.pixels),
+        }
+        if c.perceptual != "none" and w.perceptual:
+            pairs = torch.cat([out_r, out_s]), torch.cat([batch.real, batch.synthetic])
+            terms["perceptual"] = 2 * w.perceptual * self.perceptual(*pairs)
+        anchored = [(z_r - neutral[0], batch.real_shapes), (z_s - neutral[1], batch.synthetic_shapes)]
+        if batch.speech is not None and model.speech is not None:
+            assert batch.window is not None
+            z_a = model.speech(batch.speech, batch.frames).float()[batch.window, batch.frame]  # (B, C)
+            offset = z_a - neutral[0]
+            # relative to the spread of the codes: else both sides can shrink the codes to please this term
+            spread = z_r.detach().var(0).mean() + 1e-6
+            terms["cf"] = w.cf * distance(z_a, z_r.detach() if c.cf_detach else z_r, "mse") / spread  # eq. 3
+            terms["cs"] = w.cs * distance(model.real(offset), batch.real, c.norm, self.pixels)
+            if w.ccl:  # eq. 4
+                again = model.encoder(model.look(model.synthetic(offset), 1)).float()
+                shift = neutral[1] - neutral[0] if c.ccl_offset else 0.0
+                terms["ccl"] = w.ccl * distance(again - shift, z_a, "mse") / spread
+            anchored.append((offset, batch.real_shapes))
+        if model.anchor is not None:
+            errors = [
+                ((model.anchor(offset) - shapes).square() * torch.isfinite(shapes)).nan_to_num().mean()
+                for offset, shapes in anchored
+            ]
+            terms["anchor"] = w.anchor * torch.stack(errors).sum()
+        return terms

@@ -1,0 +1,44 @@
+"""Pseudo ground truth, E_G(D_S(E_V(crop) - neutral)): ``python -m stages.pseudo pseudo``."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from talkmesh import params
+from talkmesh.animate import assemble, translate
+from talkmesh.contracts import PREDICTIONS, RIGS, read_crops, write_prediction
+from talkmesh.domains import kept_clips
+from talkmesh.framing import soft_mask
+from talkmesh.log import setup
+from talkmesh.models.images import colour_statistics
+from talkmesh.strips import write_strip
+
+
+@dataclass(frozen=True)
+class PseudoStage:
+    """methods : the variant behind each method; splits : which clips are translated."""
+
+    methods: dict[str, str]
+    splits: tuple[str, ...]
+
+
+def main(method: str) -> None:
+    """Translate the crops of the chosen splits and write predictions/<method>."""
+    stage = params.section(PseudoStage, "pseudo")
+    parts = Path("models/transcoder") / stage.methods[method], Path("models/regressor/cg")
+    bundle = assemble(*parts, RIGS / "character.npz")
+    mask = soft_mask(bundle.framing)
+    table = kept_clips()
+    for row in tqdm(list(table[table["split"].isin(stage.splits)].itertuples()), desc=method):
+        images = np.asarray(read_crops(str(row.clip)).images)
+        animation = translate(bundle, images, colour_statistics(images[::5], mask))
+        write_prediction(PREDICTIONS / method / f"{row.clip}.npz", animation.vertices, bundle.fps, bundle.rig)
+        write_strip(PREDICTIONS / method, str(row.clip), animation.decoded, animation.translated)
+
+
+if __name__ == "__main__":
+    setup()
+    main(sys.argv[1])

@@ -1,0 +1,35 @@
+"""Train the face-to-geometry regressor of one track: ``python -m stages.regressor cg``."""
+
+import logging
+import sys
+from pathlib import Path
+
+from talkmesh import params, tracking
+from talkmesh.contracts import RENDERS, RIGS, read_renders
+from talkmesh.files import content_hash
+from talkmesh.fitting import RegressorStage, fit_regressor
+from talkmesh.log import setup
+from talkmesh.models.store import write_regressor
+from talkmesh.rig import read_rig
+from talkmesh.train import write_curves
+
+logger = logging.getLogger(__name__)
+
+
+def main(track: str) -> None:
+    """Train and write models/regressor/<track>."""
+    stage = params.section(RegressorStage, "regressor")
+    renders, rig = read_renders(RENDERS / track), read_rig(RIGS / "character.npz")
+    work = Path("work/regressor") / content_hash(stage, rig.hash, renders.images, renders.poses)
+    folder = Path("models/regressor") / track
+    with tracking.run("regressor", track, stage) as log:
+        model, curves = fit_regressor(stage, renders, rig, work, log)
+        write_regressor(folder, model, rig.hash)
+        write_curves(folder / "curves.csv", curves)
+        log.write_id(folder / "run.json")
+    logger.info("%s: trained on %d renders, written to %s", track, len(renders.images), folder)
+
+
+if __name__ == "__main__":
+    setup()
+    main(sys.argv[1])
