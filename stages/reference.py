@@ -1,0 +1,32 @@
+"""Write the floor that every method must beat: the neutral face for every frame of every test clip."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from tqdm import tqdm
+
+from talkmesh import log as log_format
+from talkmesh.contracts import PREDICTIONS, RIGS, read_crops, write_prediction
+from talkmesh.evaluation import STILL, EvaluateParams, judged_clips
+from talkmesh.params import section
+from talkmesh.rig import read_rig
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    params = section(EvaluateParams, "evaluate")
+    rig = read_rig(RIGS / f"{params.rig}.npz")
+    clips = judged_clips()
+    for clip in tqdm(clips, desc="still", unit="clip"):
+        frames = len(read_crops(clip.name).images)
+        still = np.broadcast_to(rig.neutral, (frames, *rig.neutral.shape))
+        write_prediction(PREDICTIONS / STILL / f"{clip.name}.npz", still, clip.fps, rig)
+    log.info("%d test clips with the neutral face of %s in %s", len(clips), rig.name, PREDICTIONS / STILL)
+
+
+if __name__ == "__main__":
+    log_format.setup()
+    main()

@@ -1,0 +1,137 @@
+"""One method judged on a made-up project: the contract of its result, what is absent, skipped or wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages import evaluate as evaluate_stage
+from stages import reference
+from talkmesh import contracts
+from talkmesh.errors import TalkmeshError
+from talkmesh.evaluation import NEED_TRUTH, interval, judged_clips
+from tiny_project import CLIPS, FPS, FRAMES, make
+
+MEASURED_ON_FILM = {
+    *("lle_px", "lle_clip_px", "lle_percent", "opening_r", "opening_sd_ratio", "opening_lag_ms", "jitter_mm")
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    make(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def judged(method: str) -> dict:  # type: ignore[type-arg]
+    evaluate_stage.main(method)
+    result = json.loads((contracts.RESULTS / f"{method}.json").read_text())
+    assert set(result) == {"corpus", "track", "measured_on", "methods", "absent"}
+    assert (result["corpus"], result["track"]) == ("embedded", "cg")
+    return result["methods"][method] | {"absent": result["absent"]}
+
+
+def test_result_follows_the_contract(project: Path) -> None:
+    values = judged("ours")
+    assert values.pop("absent") == {}
+    assert set(values) == MEASURED_ON_FILM | set(NEED_TRUTH)
+    for value in values.values():
+        assert set(value) == {"mean", "ci95", "n_clips", "seeds"}
+        assert value["n_clips"] == 3
+        assert value["ci95"][0] <= value["mean"] <= value["ci95"][1]
+    table = pd.read_csv(contracts.RESULTS / "ours.csv")
+    assert list(table["clip"]) == list(CLIPS)
+    for name, value in values.items():
+        assert table[name].mean() == pytest.approx(value["mean"], rel=1e-4)
+
+
+def test_values_are_those_of_the_construction(project: Path) -> None:
+    """`ours` opens the jaw to 0.6 of the truth: every figure follows."""
+    ours, truth = judged("ours"), judged("truth")
+    assert ours["opening_truth_r"]["mean"] == pytest.approx(1)
+    assert ours["opening_truth_sd_ratio"]["mean"] == pytest.approx(0.6, abs=0.01)
+    assert ours["opening_truth_lag_ms"]["mean"] == pytest.approx(0, abs=1)
+    assert ours["opening_r"]["mean"] > 0.99
+    opened = np.mean([pd.read_csv(contracts.RESULTS / "ours.csv")["lve_mm"]])
+    assert opened == pytest.approx(np.mean([20 * 0.4 * o for o in _jaw()]), rel=0.01)  # 20 mm at weight 1
+    assert truth["lve_mm"]["mean"] == 0
+    assert truth["lle_px"]["mean"] < 0.1 < ours["lle_clip_px"]["mean"]
+    assert ours["lle_percent"]["mean"] == pytest.approx(100 * ours["lle_px"]["mean"] / (32 / 1.9), rel=1e-6)
+
+
+def _jaw() -> np.ndarray:
+    from tiny_project import opening
+
+    return np.concatenate([opening(clip) for clip in CLIPS])
+
+
+def test_still_face_is_the_floor(project: Path) -> None:
+    reference.main()
+    still, ours, pseudo = judged("still"), judged("ours"), judged("pseudo")
+    assert still["lve_mm"]["mean"] > ours["lve_mm"]["mean"] > pseudo["lve_mm"]["mean"] > 0
+    assert still["lle_clip_px"]["mean"] > ours["lle_clip_px"]["mean"] > pseudo["lle_clip_px"]["mean"]
+    assert still["opening_r"] == {"mean": None, "ci95": [None, None], "n_clips": 0, "seeds": 0}
+    assert still["opening_sd_ratio"]["mean"] == 0
+    assert still["jitter_mm"]["mean"] == 0
+
+
+def test_without_ground_truth_the_metrics_that_need_it_are_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, truth=False)
+    monkeypatch.chdir(tmp_path)
+    values = judged("ours")
+    absent = values.pop("absent")
+    assert set(values) == MEASURED_ON_FILM
+    assert absent == {name: "the corpus has no ground truth" for name in NEED_TRUTH}
+    assert judged("truth")["skipped"] == "the corpus has no ground truth"
+
+
+def test_a_method_that_cannot_run_is_skipped_with_its_reason(project: Path) -> None:
+    assert judged("voca")["skipped"] == "predictions/voca holds no predictions"
+    contracts.write_json(contracts.PREDICTIONS / "meshtalk" / "skipped.json", {"reason": "no weights"})
+    assert judged("meshtalk")["skipped"] == "no weights"
+    assert list(pd.read_csv(contracts.RESULTS / "meshtalk.csv").columns) == ["clip", "speaker", "frames"]
+
+
+def test_a_clip_that_is_too_short_or_missing_is_an_error(project: Path) -> None:
+    rig = contracts.read_npz(contracts.RIGS / "character.npz")
+    path = contracts.PREDICTIONS / "ours" / "talk_b.npz"
+    whole = contracts.read_npz(path)
+    assert len(rig["neutral"]) == whole["vertices"].shape[1]
+    contracts.write_npz(path, **{**whole, "vertices": whole["vertices"][: FRAMES - 1]})
+    judged("ours")  # one frame of rounding is accepted
+    contracts.write_npz(path, **{**whole, "vertices": whole["vertices"][: FRAMES - 2]})
+    with pytest.raises(TalkmeshError, match=r"ours, clip talk_b.*18 predicted frames against 20"):
+        judged("ours")
+    path.unlink()
+    with pytest.raises(TalkmeshError, match=r"talk_b.npz not found"):
+        judged("ours")
+
+
+def test_no_test_clip_is_an_error(project: Path) -> None:
+    table = contracts.read_clips()
+    contracts.write_clips(table.assign(split="train"))
+    with pytest.raises(TalkmeshError, match="no test clip"):
+        judged_clips()
+
+
+def test_dropped_crops_are_not_judged(project: Path) -> None:
+    table = pd.read_csv(contracts.CROPS / "crops.csv")
+    table["dropped_why"] = ["", "a face in 3 of 20 frames", ""]
+    table.to_csv(contracts.CROPS / "crops.csv", index=False)
+    assert [clip.name for clip in judged_clips()] == ["talk_a", "talk_c"]
+    assert judged_clips()[0].fps == FPS
+
+
+def test_interval_is_students() -> None:
+    """Figures by hand: mean 2, standard deviation 1, t(0.975, 2) = 4.3027."""
+    value = interval([1.0, 2.0, 3.0, np.nan])
+    assert value["n_clips"] == 3
+    assert value["ci95"] == pytest.approx([2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5], abs=1e-3)
+    assert np.isnan(interval([5.0])["ci95"]).all()
+    assert interval([5.0])["mean"] == 5
+    assert np.isnan(interval([np.nan])["mean"])
