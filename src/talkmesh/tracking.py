@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -246,3 +247,13 @@ def _flat(values: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def main() -> None:
+    """Serve MLflow's pages on this project's runs: ``python -m talkmesh.tracking``."""
+    prepare()
+    subprocess.run([sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store()], check=False)
+
+
+if __name__ == "__main__":
+    main()

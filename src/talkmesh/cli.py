@@ -1,0 +1,177 @@
+"""The command ``talkmesh``. What is heavy is imported when a command needs it: ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from talkmesh.errors import TalkmeshError
+
+OVERVIEW = """\
+Speech to 3D facial animation, learned from ordinary video of one person and any rigged character.
+
+From nothing to a talking face, in the project's folder:
+  talkmesh doctor                        does this machine have all it takes?
+  talkmesh sample                        make a speaker with exact ground truth: videos in data/raw/embedded
+  dvc repro                              cut, crop, render, train, animate, score, report
+  talkmesh scores                        the scores, and where to look and listen
+With a trained model:
+  talkmesh animate line.wav -o line.mp4  let the character say it
+Your own videos:
+  put them in data/raw/<corpus>/<speaker>/, set `corpus:` in params.yaml, run `dvc repro`
+"""
+ANIMATE = """\
+Animate the character from a sound file.
+
+examples:
+  talkmesh animate line.wav -o line.mp4                    a video with sound
+  talkmesh animate line.wav -o line.mp4 -o line.npz        also the mesh: vertices (T, V, 3) in mm, faces, fps
+  talkmesh animate line.wav -o a.mp4 --bundle models/bundles/ours_anchored
+"""
+PROFILE = """\
+Lay profiles/NAME.yaml over params.yaml, in place; comments stay. `git diff params.yaml` shows what changed,
+`git checkout params.yaml` takes it back. Without NAME: list the profiles.
+
+examples:
+  talkmesh profile grid_s1 && dvc repro
+"""
+DOCTOR = """\
+Try what the pipeline needs on this machine: Python, torch, OpenGL, the face landmark model, media, disk,
+memory, GPU, DVC, Prefect, MLflow. A line that fails says what to install. The exit code is 1 if one fails.
+"""
+SAMPLE = """\
+Make the embedded corpus: a synthetic speaker reads sentences, filmed, with exact 3D ground truth.
+Length, size and seed stand in the section `sample` of params.yaml; the same seed gives the same corpus.
+Writes data/raw/embedded and data/ground_truth/embedded.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 fine, 1 a check failed, 2 an explained error."""
+    try:
+        arguments = _parser().parse_args(argv)
+        return int(arguments.run(arguments) or 0)
+    except TalkmeshError as error:
+        return _complain(str(error))
+    except OSError as error:
+        return _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(sentence: str) -> int:
+    sys.stdout.flush()
+    print(f"talkmesh: error: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="talkmesh", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, summary: str, text: str = "") -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=summary,
+            description=text or summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        made.set_defaults(run=run)
+        return made
+
+    command("sample", _sample, "make the embedded corpus", SAMPLE)
+    animate = command("animate", _animate, "let the character say a sound file", ANIMATE)
+    animate.add_argument(
+        "sound", metavar="WAV", type=Path, help="speech, any format and rate (wav, flac, mp3, mp4)"
+    )
+    animate.add_argument(
+        "-o", "--out", action="append", required=True, type=Path, metavar="OUT",
+        help="what to write, by its suffix: .mp4 or .npz; may be given several times",
+    )  # fmt: skip
+    animate.add_argument(
+        "--bundle", type=Path, default=Path("models/bundles/ours"), metavar="FOLDER",
+        help="the trained model (default: %(default)s)",
+    )  # fmt: skip
+    command("scores", _scores, "print the scores of the last run, and where to look")
+    doctor = command("doctor", _doctor, "check this machine, say what to install", DOCTOR)
+    doctor.add_argument("--json", action="store_true", help="for machines")
+    profile = command("profile", _profile, "lay a profile over params.yaml", PROFILE)
+    profile.add_argument("name", nargs="?", metavar="NAME", help="a file in profiles/, without .yaml")
+    command("models", _models, "fetch the face landmark model (3.8 MB, checked by its hash)")
+    return parser
+
+
+def _sample(_: argparse.Namespace) -> None:
+    _speak()
+    from talkmesh import sample
+
+    sample.main()
+
+
+def _animate(arguments: argparse.Namespace) -> None:
+    for path in arguments.out:
+        if path.suffix not in (".mp4", ".npz"):
+            raise TalkmeshError(f"{path}: what is written must end in .mp4 or .npz")
+    if not arguments.sound.is_file():
+        raise TalkmeshError(f"{arguments.sound}: no such sound file")
+    _speak()
+    from talkmesh.animate import animate_file
+
+    animate_file(arguments.bundle, arguments.sound, arguments.out)
+    for path in arguments.out:
+        print(path)
+
+
+def _scores(_: argparse.Namespace) -> None:
+    from talkmesh.scores import show
+
+    print(show())
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from talkmesh import doctor
+
+    return doctor.main(as_json=arguments.json)
+
+
+def _profile(arguments: argparse.Namespace) -> None:
+    from talkmesh import profile
+
+    if arguments.name is None:
+        for name, summary in profile.available().items():
+            print(f"{name:<12} {summary}")
+        return
+    changed = profile.apply(arguments.name)
+    for change in changed or ["nothing to change: params.yaml has these values already"]:
+        print(change)
+
+
+def _models(_: argparse.Namespace) -> None:
+    _speak()
+    from talkmesh.face_model import face_landmarker_path
+
+    print(face_landmarker_path())
+
+
+def _speak() -> None:
+    from talkmesh.log import setup
+
+    setup()
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"talkmesh {version('talkmesh')}"
+    except PackageNotFoundError:  # run from a folder of sources, not installed
+        return "talkmesh"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The scores of all methods as a table, for the terminal and for the flow's page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from talkmesh.errors import TalkmeshError
+from talkmesh.files import read_json
+
+METRICS = Path("reports/metrics.json")
+COLUMNS = ("lve_mm", "lle_clip_px", "lle_percent", "opening_r", "opening_sd_ratio", "opening_lag_ms")
+
+
+def table(metrics: dict[str, Any], columns: Sequence[str] = COLUMNS) -> str:
+    """Return ``reports/metrics.json`` as a Markdown table: mean and 95 % interval, one method a row.
+
+    A metric that a corpus cannot have (millimetres without ground truth) is a dash.
+    """
+    try:
+        rows = [_row(name, result, columns) for name, result in metrics["methods"].items()]
+    except (KeyError, AttributeError, TypeError):
+        raise TalkmeshError(f"{METRICS} is not of this version: run `dvc repro report`") from None
+    cells = [["method", *columns], *rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns) + 1)]
+    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
+    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    return "\n".join(lines)
+
+
+def show(path: Path = METRICS) -> str:
+    """Return what a newcomer wants to see after a run: the scores, and where to look and listen."""
+    if not path.exists():
+        raise TalkmeshError(f"{path} not found: run `dvc repro` first")
+    metrics = read_json(path)
+    synthetic = " (synthetic benchmark)" if metrics.get("corpus") == "embedded" else ""
+    text = f"Corpus {metrics.get('corpus')}{synthetic}, track {metrics.get('track')}\n\n{table(metrics)}\n"
+    places = [("report", "index.html"), ("video", "*.mp4")]
+    for what, pattern in places:
+        found = sorted(path.parent.rglob(pattern))
+        if found:
+            text += f"\n{what:<8}{found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
+    return text
+
+
+def _row(name: str, result: dict[str, Any], columns: Sequence[str]) -> list[str]:
+    if "skipped" in result:
+        return [name, f"skipped: {result['skipped']}", *[""] * (len(columns) - 1)]
+    return [name, *(_cell(result.get(column)) for column in columns)]
+
+
+def _cell(value: Any) -> str:
+    mean = value.get("mean") if isinstance(value, dict) else value
+    if mean is None:
+        return "-"
+    ci95 = value.get("ci95") if isinstance(value, dict) else None
+    if isinstance(ci95, list):  # lower and upper end
+        return f"{mean:.3g} [{ci95[0]:.3g}, {ci95[1]:.3g}]"
+    return f"{mean:.3g}" if ci95 is None else f"{mean:.3g} ± {ci95:.2g}"
