@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import io
@@ -149,9 +150,12 @@ def landmarks() -> Check:
     """The face landmark model is there, unharmed, and MediaPipe runs it."""
     from talkmesh import face_model
 
-    path = face_model.cached()
-    if path is None:
-        return Check("face landmarks", "fail", "the model is not here", "run `talkmesh models` (3.8 MB)")
+    path = face_model.home() / face_model.NAME
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != face_model.SHA256:
+        what = "harmed" if path.is_file() else "missing"
+        return Check(
+            "face landmarks", "fail", f"the model {path} is {what}", "run `talkmesh models` (3.8 MB)"
+        )
     out, problem = _python(FACE, str(path))
     if problem:
         return Check("face landmarks", "fail", problem, _remedy(problem) or REINSTALL)

@@ -79,7 +79,7 @@ def _load(editor: Any, path: Path) -> Any:
 
 def _merge(old: Any, new: Any, source: str, where: tuple[str, ...]) -> Iterator[str]:
     """Lay mapping `new` over mapping `old`; yield a line for every value that changes."""
-    is_open = bool(where) and where[0] in OPEN
+    is_open = any(".".join(where[:depth]) in OPEN for depth in range(1, len(where) + 1))
     for key, value in new.items():
         here = (*where, str(key))
         dotted = ".".join(here)
