@@ -13,10 +13,7 @@ from talkmesh.files import replacing
 from talkmesh.params import PARAMS
 
 PROFILES = Path("profiles")
-OPEN = (
-    "variants",
-    "methods",
-)  # mappings of names that a profile may add to; every other key must exist already
+OPEN = ("variants", "animated", "pseudo.methods")  # a profile may add names to these; others must exist
 
 
 def available(folder: Path = PROFILES) -> dict[str, str]:
