@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from talkmesh.errors import TalkmeshError
-from talkmesh.files import read_json, read_npz, write_json, write_npy, write_npz
+from talkmesh.files import read_json, read_npz, replacing, write_json, write_npy, write_npz
 from talkmesh.rig import Rig
 
 RAW = Path("data/raw")
@@ -37,6 +37,15 @@ CLIP_COLUMNS = (
     "fps",
     "frames",
     "split",
+    "dropped_why",
+)
+CROP_COLUMNS = (
+    "clip",
+    "frames",
+    "faces",
+    "residual_px_before",
+    "residual_px_after",
+    "sharpness",
     "dropped_why",
 )
 
@@ -123,6 +132,24 @@ def read_crops(clip: str, folder: Path = CROPS) -> Crops:
     _need(crops.transforms.shape == (t, 2, 3), path, f"transforms must be ({t}, 2, 3)")
     _need(crops.good.shape == (t,), path, f"good must be ({t},)")
     return crops
+
+
+def write_crop_table(table: pd.DataFrame, folder: Path = CROPS) -> None:
+    """Write the table of crops, one row a clip; a dropped clip has a reason."""
+    _need(list(table.columns) == list(CROP_COLUMNS), folder / "crops.csv", f"columns must be {CROP_COLUMNS}")
+    with replacing(folder / "crops.csv") as temporary:
+        table.sort_values("clip").to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def read_kept(split: str | None = None, clips: Path = CLIPS, crops: Path = CROPS) -> pd.DataFrame:
+    """Read the clip table without the clips that `segment` or `crop` dropped: what later stages may use."""
+    path = crops / "crops.csv"
+    if not path.exists():
+        raise TalkmeshError(f"{path} not found: run `dvc repro crop`")
+    report = pd.read_csv(path, dtype={"clip": str})
+    _need(list(report.columns) == list(CROP_COLUMNS), path, f"columns must be {', '.join(CROP_COLUMNS)}")
+    table = read_clips(clips, split)
+    return table[table["clip"].isin(report["clip"][report["dropped_why"].isna()])].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
