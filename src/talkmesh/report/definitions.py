@@ -1,0 +1,160 @@
+"""What stands on the page beside the numbers: each metric and each method in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is shown. better : which value is best, None if the number is not a score; says : its definition,
+    with {crop} for the side of the crop in pixels, {lips} for the count of lip vertices, {points} for the landmarks."""
+
+    name: str
+    label: str
+    unit: str
+    better: Literal["low", "high", "one", "zero"] | None
+    digits: int
+    says: str
+
+
+AGAINST_MESHES = (
+    Metric(
+        "lve_mm",
+        "lip vertex error",
+        "mm",
+        "low",
+        2,
+        "Distance between predicted and true lip vertices: the largest of each frame over the {lips} vertices of the "
+        "rig's lip set, then the mean over frames. The headline, as FaceFormer's author and Imitator define it.",
+    ),
+    Metric(
+        "lve_centered_mm",
+        "lip vertex error, centred",
+        "mm",
+        "low",
+        2,
+        "The same after each mesh was moved to the centroid of its own lips, frame by frame (MeshTalk's author): "
+        "lip shape alone, jaw position does not count.",
+    ),
+    Metric(
+        "lve_rms_mm",
+        "lip vertex error, root mean square",
+        "mm",
+        "low",
+        2,
+        "Root of the mean over frames of the largest squared distance (ARTalk).",
+    ),
+    Metric(
+        "lve_sq_mm2",
+        "lip vertex error, squared",
+        "mm²",
+        "low",
+        1,
+        "Mean over frames of the largest squared distance (CodeTalker, FaceDiffuser, torchmetrics).",
+    ),
+    Metric(
+        "mve_mm",
+        "mean vertex error",
+        "mm",
+        "low",
+        2,
+        "Mean distance over all frames and all vertices of the rig, most of which speech does not move.",
+    ),
+    Metric(
+        "opening_truth_r",
+        "lip opening, correlation",
+        "",
+        "high",
+        2,
+        "Pearson correlation over time of the predicted lip opening with that of the true mesh. Lip opening is the "
+        "vertical gap of the inner lips (mean of three pairs) over the mouth width (median of the clip).",
+    ),
+    Metric(
+        "opening_truth_sd_ratio",
+        "lip opening, amplitude",
+        "of true",
+        "one",
+        2,
+        "Standard deviation of the predicted lip opening over that of the true mesh: below 1 the lips move too little.",
+    ),
+    Metric(
+        "opening_truth_lag_ms",
+        "lip opening, lag",
+        "ms",
+        "zero",
+        0,
+        "Shift at which predicted and true lip opening correlate best, to a fraction of a frame; positive is late.",
+    ),
+)
+
+AGAINST_FILM = (
+    Metric(
+        "lle_clip_px",
+        "lip landmark error, per clip",
+        "px",
+        "low",
+        2,
+        "Distance between the projected lip landmarks of the mesh and those found in the film ({points}), in pixels of "
+        "the {crop} px crop: root mean square over points, mean over frames, after one similarity (scale, rotation, "
+        "shift; no reflection) for all frames of the clip. How far the lips move counts.",
+    ),
+    Metric(
+        "lle_px",
+        "lip landmark error, per frame",
+        "px",
+        "low",
+        2,
+        "The same with a similarity of its own for every frame, the literal reading of Yang et al. 2023. Its scale "
+        "hides part of an error of amplitude.",
+    ),
+    Metric(
+        "lle_percent",
+        "lip landmark error, per frame",
+        "% of mouth",
+        "low",
+        1,
+        "The per-frame error in percent of the mouth width in the speaker's neutral frame: independent of crop size.",
+    ),
+    Metric(
+        "opening_r",
+        "lip opening, correlation",
+        "",
+        "high",
+        2,
+        "Pearson correlation over time of the predicted lip opening with that of the lips found in the film (frames "
+        "with a good face only).",
+    ),
+    Metric(
+        "opening_sd_ratio",
+        "lip opening, amplitude",
+        "of film",
+        "one",
+        2,
+        "Standard deviation of the predicted lip opening over that of the filmed lips.",
+    ),
+    Metric(
+        "opening_lag_ms", "lip opening, lag", "ms", "zero", 0, "Lag behind the filmed lips; positive is late."
+    ),
+    Metric(
+        "jitter_mm",
+        "jitter",
+        "mm/frame²",
+        None,
+        3,
+        "Mean length of the second difference in time of the predicted lip vertices. Not a score: compare it with the "
+        "truth's where there is one.",
+    ),
+)
+
+METRICS = {metric.name: metric for metric in AGAINST_MESHES + AGAINST_FILM}
+
+METHODS = {
+    "ours": "speech alone: E_A, de-neutralised, D_S, E_G (the paper's losses)",
+    "ours_anchored": "speech alone, trained with the landmark anchor as well",
+    "pseudo": "the filmed face: E_V, de-neutralised, D_S, E_G; the upper bound of learning from these images",
+    "pseudo_anchored": "the filmed face, trained with the landmark anchor as well",
+    "still": "the neutral face in every frame: the floor that a method must beat",
+    "truth": "the exact meshes themselves: what a perfect prediction scores",
+}

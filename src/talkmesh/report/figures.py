@@ -1,0 +1,160 @@
+"""Charts as inline SVG whose colours are the page's CSS variables, so that they follow light and dark.
+
+matplotlib cannot write ``var(--ink)``: each variable has a stand-in colour that is replaced in the finished SVG.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, MUTED, LINE, SURFACE = "#0000a0", "#0000a1", "#0000a2", "#0000a3"
+SERIES = tuple(f"#0000b{i}" for i in range(6))  # more methods than this cannot be told apart in one chart
+VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", SURFACE: "--surface"} | {
+    colour: f"--series-{i + 1}" for i, colour in enumerate(SERIES)
+}
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.4,
+}
+WIDTH = 10.5  # inches of a chart over the whole column
+
+
+def series_colour(index: int) -> str:
+    """Return the stand-in for the colour of the series of that number; they repeat after the last."""
+    return SERIES[index % len(SERIES)]
+
+
+def to_svg(figure: Figure, name: str, description: str) -> str:
+    """Return a figure as an SVG element for the page; `name` must be unique on it, `description` is read aloud."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r"font: (?:\w+ )*?([\d.]+px)[^;\"]*", r"font-size: \1", svg)
+    for colour, variable in VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', "", svg, count=1)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
+
+
+def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    return figure, axes
+
+
+def openings(
+    name: str,
+    title: str,
+    fps: float,
+    curves: Mapping[str, tuple[np.ndarray, str]],
+    dashed: Sequence[str] = (),
+) -> str:
+    """Draw lip openings over time.
+
+    Parameters
+    ----------
+    curves : label to ((T,) opening, colour); NaN leaves a gap
+    dashed : labels drawn dashed
+    """
+    with matplotlib.rc_context(STYLE):
+        figure, (axes,) = _figure(WIDTH, 2.3)
+        for label, (values, colour) in curves.items():
+            axes.plot(
+                np.arange(len(values)) / fps,
+                values,
+                color=colour,
+                label=label,
+                ls="--" if label in dashed else "-",
+            )
+        axes.set(title=title, xlabel="time, s", ylabel="lip opening, mouth widths")
+        axes.margins(x=0.01)
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return to_svg(figure, name, f"Lip opening over time: {title}")
+
+
+def training(name: str, title: str, rows: Sequence[tuple[int, str, float, str]], columns: int = 4) -> str:
+    """Draw training curves, one panel a quantity; rows are (step, name, value, split)."""
+    names = list(dict.fromkeys(row[1] for row in rows))
+    with matplotlib.rc_context(STYLE):
+        lines = -(-len(names) // columns)
+        figure, axes = _figure(WIDTH, 1.75 * lines + 0.25, lines, columns)
+        for panel, quantity in zip(axes, names, strict=False):
+            own = [row for row in rows if row[1] == quantity]
+            for split, colour in (("train", SERIES[0]), ("val", SERIES[1])):
+                points = np.array(
+                    [(step, value) for step, _, value, s in own if s == split and np.isfinite(value)]
+                )
+                if len(points):
+                    panel.plot(*points.T, color=colour, label=split)
+            values = np.array([row[2] for row in own])
+            values = values[np.isfinite(values)]
+            if len(values) and values.min() > 0 and values.max() > 5 * values.min():
+                panel.set_yscale("log")
+                panel.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+            panel.set_title(quantity)
+            panel.margins(x=0.02)
+        for panel in axes[len(names) :]:
+            panel.set_visible(False)
+        handles = {
+            label: line for a in axes for line, label in zip(*a.get_legend_handles_labels(), strict=True)
+        }
+        if handles:
+            figure.legend(handles.values(), handles.keys(), loc="outside upper right", ncols=len(handles))
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=INK)
+    return to_svg(figure, name, f"Training curves of {title}: {', '.join(names)}")
+
+
+def spread(name: str, label: str, values: Mapping[str, tuple[np.ndarray, str]]) -> str:
+    """Draw one dot a clip and the mean with its 95 % interval, one row a method.
+
+    Parameters
+    ----------
+    values : method to ((clips,) values, colour)
+    """
+    from talkmesh.evaluation import interval
+
+    with matplotlib.rc_context(STYLE | {"axes.grid.axis": "x"}):
+        figure, (axes,) = _figure(WIDTH / 2, 0.34 * len(values) + 0.7)
+        for row, (dots, colour) in enumerate(values.values()):
+            offsets = (np.arange(len(dots)) * 0.618 % 1 - 0.5) * 0.5  # spread evenly without chance
+            axes.scatter(dots, row + offsets, s=11, color=colour, alpha=0.45, linewidths=0)
+            found = interval(dots)
+            if np.isfinite(found["ci95"]).all():
+                axes.plot(found["ci95"], [row, row], color=INK, lw=1.4)
+            axes.plot(found["mean"], row, "o", ms=6.5, color=colour, mec=SURFACE, mew=1.5)
+        axes.set_yticks(range(len(values)), list(values), color=INK)
+        axes.invert_yaxis()
+        axes.set_xlim(left=0)
+        axes.set_title(label)
+    return to_svg(figure, name, f"{label} of every test clip, by method")

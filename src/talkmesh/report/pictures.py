@@ -1,0 +1,94 @@
+"""Strips and side-by-side videos of the test clips: film, decoded faces, meshes.
+
+T frames, H x W pixels, V vertices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from talkmesh.contracts import SAMPLE_RATE, Crops, clip_audio, clip_video
+from talkmesh.export.video import rendered
+from talkmesh.media import read_audio, read_video, write_video
+from talkmesh.preview import save_png
+from talkmesh.rig import Rig
+
+BAR, GAP = 26, 4  # pixels: label above a pane of a video; between panes
+DARK, LIGHT = (24, 24, 27), (244, 244, 245)
+HEAD = 3.0  # side of the film's pane, in crops
+
+
+def spaced(frames: int, count: int) -> np.ndarray:
+    """Return at most `count` frame numbers, evenly spaced over a clip of `frames`."""
+    return np.unique(np.linspace(0, frames - 1, min(count, frames)).round().astype(int))
+
+
+def write_row(path: Path, images: np.ndarray) -> Path:
+    """Write images (n, H, W, 3) uint8 side by side as one PNG."""
+    save_png(path, np.concatenate(list(images), axis=1))
+    return path
+
+
+def mesh_images(vertices: np.ndarray, rig: Rig, size: int, camera: np.ndarray | None = None) -> np.ndarray:
+    """Render vertices (n, V, 3) in mm to (n, size, size, 3) uint8."""
+    return np.stack(list(rendered(vertices, rig, size, camera)))
+
+
+# ---------------------------------------------------------------------------------------------------- videos
+
+
+def film(clip: str, fps: float, crops: Crops, size: int) -> Iterator[np.ndarray]:
+    """Yield the source frames of a clip, cut to a square about the head, (size, size, 3) uint8."""
+    linear = np.median(crops.transforms[crops.good], axis=0) if crops.good.any() else np.eye(2, 3)
+    scale = float(np.sqrt(abs(np.linalg.det(linear[:, :2]))))
+    crop_side = crops.images.shape[1] / scale
+    mouth = np.linalg.solve(linear[:, :2], np.full(2, crops.images.shape[1] / 2) - linear[:, 2])
+    for frame in read_video(clip_video(clip), fps):
+        height, width = frame.shape[:2]
+        side = min(height, width, HEAD * crop_side)
+        # the mouth lies in the lower half of a head
+        left, top = (
+            np.clip(middle - side / 2, 0, extent - side)
+            for middle, extent in zip(mouth - (0, 0.18 * side), (width, height), strict=True)
+        )
+        box = (float(left), float(top), float(left + side), float(top + side))
+        yield np.asarray(Image.fromarray(frame).resize((size, size), Image.Resampling.LANCZOS, box))
+
+
+def bar(labels: Iterable[str], size: int) -> np.ndarray:
+    """Draw the labels of panes of `size` pixels, (BAR, width, 3) uint8."""
+    labels = list(labels)
+    image = Image.new("RGB", (len(labels) * (size + GAP) - GAP, BAR), DARK)
+    pen = ImageDraw.Draw(image)
+    font = ImageFont.load_default(13)
+    for i, label in enumerate(labels):
+        pen.text((i * (size + GAP) + size / 2, BAR / 2), label, LIGHT, font, anchor="mm")
+    return np.asarray(image)
+
+
+def comparison(panes: Mapping[str, Iterable[np.ndarray]], size: int) -> Iterator[np.ndarray]:
+    """Yield frames with the panes (size, size, 3) beside each other below their labels, until the shortest ends."""
+    head = bar(panes, size)
+    gap = np.full((size, GAP, 3), DARK, np.uint8)
+    for images in zip(*panes.values(), strict=False):
+        row = [part for image in images for part in (image, gap)][:-1]
+        yield np.concatenate([head, np.concatenate(row, axis=1)])
+
+
+def write_comparison(
+    path: Path,
+    clip: str,
+    fps: float,
+    crops: Crops,
+    meshes: Mapping[str, np.ndarray],
+    rig: Rig,
+    size: int,
+) -> None:
+    """Write an mp4 with the clip's sound: the film, then each of the labelled `meshes` (T, V, 3) in mm."""
+    panes: dict[str, Iterable[np.ndarray]] = {"film": film(clip, fps, crops, size)}
+    panes |= {label: rendered(vertices, rig, size) for label, vertices in meshes.items()}
+    write_video(path, comparison(panes, size), fps, read_audio(clip_audio(clip), SAMPLE_RATE))

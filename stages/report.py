@@ -1,0 +1,26 @@
+"""Collect all results into reports/metrics.json and write the page, reports/html/index.html."""
+
+from __future__ import annotations
+
+import logging
+
+from talkmesh import log as log_format
+from talkmesh.evaluation import EvaluateParams
+from talkmesh.files import write_json
+from talkmesh.params import read, section
+from talkmesh.report import METRICS_FILE, ReportParams, build, collect
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    values = read()
+    results = collect([str(m) for m in values["methods"]], str(values["corpus"]))
+    write_json(METRICS_FILE, results)
+    page = build(results, section(ReportParams, "report"), section(EvaluateParams, "evaluate"))
+    log.info("open %s", page)
+
+
+if __name__ == "__main__":
+    log_format.setup()
+    main()
