@@ -48,7 +48,8 @@ class Rig:
         v, k = len(self.neutral), len(self.names)
         checks = {
             f"neutral must be (V, 3), got {self.neutral.shape}": self.neutral.shape == (v, 3),
-            f"faces must be (F, 3), got {self.faces.shape}": self.faces.ndim == 2 and self.faces.shape[1] == 3,
+            f"faces must be (F, 3), got {self.faces.shape}": self.faces.ndim == 2
+            and self.faces.shape[1] == 3,
             f"deltas must be ({k}, {v}, 3), got {self.deltas.shape}": self.deltas.shape == (k, v, 3),
             f"landmarks must be 40 vertex ids, got {self.landmarks.shape}": self.landmarks.shape == (40,),
             "colours must be (V, 3)": self.colours.shape == (v, 3),
@@ -59,15 +60,21 @@ class Rig:
             "names of blendshapes must be unique": len(set(self.names)) == k,
         }
         for ids, what in ((self.faces, "faces"), (self.lips, "lips"), (self.landmarks, "landmarks")):
-            checks[f"{what} name vertices outside 0..{v - 1}"] = bool(ids.size and ids.min() >= 0 and ids.max() < v)
+            checks[f"{what} name vertices outside 0..{v - 1}"] = bool(
+                ids.size and ids.min() >= 0 and ids.max() < v
+            )
         for problem, fine in checks.items():
             if not fine:
                 raise TalkmeshError(f"rig {self.name}: {problem}")
-        object.__setattr__(self, "hash", content_hash(self.neutral, self.faces, self.deltas, list(self.names)))
+        object.__setattr__(
+            self, "hash", content_hash(self.neutral, self.faces, self.deltas, list(self.names))
+        )
 
     def vertices(self, poses: np.ndarray) -> np.ndarray:
         """Return the vertices (..., V, 3) in mm of poses (..., K)."""
-        flat = poses.reshape(-1, len(self.names)).astype(np.float32) @ self.deltas.reshape(len(self.names), -1)
+        flat = poses.reshape(-1, len(self.names)).astype(np.float32) @ self.deltas.reshape(
+            len(self.names), -1
+        )
         return (flat.reshape(*poses.shape[:-1], -1, 3) + self.neutral).astype(np.float32)
 
     def pose_of(self, names: Sequence[str], weights: np.ndarray) -> np.ndarray:

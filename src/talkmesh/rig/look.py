@@ -34,9 +34,11 @@ class Look:
 
 @dataclass(frozen=True)
 class Skin:
-    """What is known of the skin's vertices, each (n,): masks in [0, 1], and the base position (n, 3) in mm."""
+    """What is known of the skin's vertices, each (n,): masks in [0, 1], and the base position
+    (n, 3) in mm with its normal."""
 
     position: np.ndarray
+    normal: np.ndarray
     lips: np.ndarray
     mouth: np.ndarray
     face: np.ndarray
@@ -112,6 +114,12 @@ def paint_eye(polar: np.ndarray, turn: np.ndarray, look: Look) -> np.ndarray:
     fibres = fibres * np.interp(polar, [8, 13, 19, 23], [0.75, 1.15, 1.0, 0.45])[:, None]
     colours = np.where((polar < 24)[:, None], fibres, colours)
     return np.where((polar < 8.5)[:, None], np.float32(0.02), colours).clip(0, 1).astype(np.float32)
+
+
+def paint_brow(along: np.ndarray, across: np.ndarray, look: Look) -> np.ndarray:
+    """Return the colours (n, 3) of an eyebrow: dense in the middle, fading into the skin at its borders."""
+    hair = (1 - 0.75 * np.abs(across) ** 2) * np.interp(along, [0, 0.15, 0.8, 1], [0.35, 0.9, 0.9, 0.5])
+    return blend(np.tile(np.asarray(look.skin, np.float32) * 0.9, (len(along), 1)), look.brows, hair)
 
 
 def paint_teeth(along: np.ndarray, across: np.ndarray, row: np.ndarray, look: Look) -> np.ndarray:

@@ -30,11 +30,11 @@ LOWER_TEETH = (
 UPPER_WIDTHS = (8.4, 6.6, 7.4, 6.8, 6.6, 9.5)  # mm, from the middle incisor to the first molar
 LOWER_WIDTHS = (5.3, 5.8, 6.6, 6.9, 7.0, 10.0)
 BROW = (
-    (11.0, 743.5, 4.2),
-    (22.0, 747.5, 4.4),
-    (34.0, 750.5, 3.8),
-    (44.0, 749.5, 2.4),
-    (52.0, 745.0, 0.7),
+    (11.0, 746.5, 3.6),
+    (22.0, 748.8, 3.7),
+    (34.0, 750.5, 3.2),
+    (44.0, 749.5, 2.2),
+    (52.0, 745.0, 0.8),
 )  # x, y, half width
 
 
@@ -56,7 +56,19 @@ def grid_faces(rows: int, columns: int, closed: bool = False) -> np.ndarray:
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns if closed else columns - 1), indexing="ij")
     a, b = i * columns + j, i * columns + (j + 1) % columns
     c, d = a + columns, b + columns
-    quads = np.stack([a, c, d, b], -1).reshape(-1, 4)
+    return triangles(np.stack([a, c, d, b], -1).reshape(-1, 4))
+
+
+def piece(count: int, quads: np.ndarray, offset: np.ndarray) -> Part:
+    """Return the vertices of `quads` of a base mesh of `count` vertices as they are, moved by `offset` mm."""
+    ids = np.unique(quads)
+    n = np.arange(len(ids))
+    weights = sparse.csr_matrix((np.ones(len(ids)), (n, ids)), (len(ids), count))
+    return Part(weights, np.broadcast_to(offset, (len(ids), 3)), triangles(np.searchsorted(ids, quads)))
+
+
+def triangles(quads: np.ndarray) -> np.ndarray:
+    """Return two triangles for each quad."""
     return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
 
 
@@ -86,7 +98,7 @@ def _affine(helper: np.ndarray, points: np.ndarray, ids: np.ndarray, count: int)
     return sparse.csr_matrix((dense.ravel(), (rows.ravel(), ids[columns.ravel()])), (len(points), count))
 
 
-def teeth(base: np.ndarray, upper: bool) -> Part:
+def teeth(base: np.ndarray, upper: bool, shift: tuple[float, float, float]) -> Part:
     """Return one row of teeth with its gums, spread along the helper's arch; each tooth bulges a little."""
     right = np.array(UPPER_TEETH if upper else LOWER_TEETH)
     ids = np.column_stack([_mirrored(base, right[:, :0:-1]), right])  # (4 rows, 17 columns)
@@ -119,7 +131,7 @@ def teeth(base: np.ndarray, upper: bool) -> Part:
         block[np.arange(len(s)), low] = columns * (1 - share)[:, None]
         block[np.arange(len(s)), low + 1] += columns * share[:, None]
         weights.append(block.reshape(len(s), -1))
-        offsets.append(outward * push[:, None])
+        offsets.append(outward * push[:, None] + shift)
     dense = np.concatenate(weights)
     r, c = np.indices(dense.shape)
     matrix = sparse.csr_matrix((dense.ravel(), (r.ravel(), ids.ravel()[c.ravel()])), (len(dense), len(base)))
