@@ -132,8 +132,10 @@ def make(root: Path, corpus: str = "embedded", truth: bool = True) -> Rig:
     rows.append(("silent", corpus, "anna", "anna/silent.mp4", 0, 0, FPS, 0, "", "the video has no sound"))
     contracts.write_clips(pd.DataFrame(rows, columns=list(contracts.CLIP_COLUMNS)), root / contracts.CLIPS)
     contracts.write_speakers({"anna": Speaker("talk_a", 0, SIZE / 1.9)}, root / contracts.CROPS)
-    crops = pd.DataFrame({"clip": CLIPS, "dropped_why": ["", "", ""]})
-    crops.to_csv(root / contracts.CROPS / "crops.csv", index=False)
+    crops = [(clip, FRAMES, FRAMES - 1, 1.2, 0.4, 30.0, "") for clip in CLIPS]
+    contracts.write_crop_table(
+        pd.DataFrame(crops, columns=list(contracts.CROP_COLUMNS)), root / contracts.CROPS
+    )
     return rig
 
 

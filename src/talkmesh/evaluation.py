@@ -26,9 +26,9 @@ from talkmesh.contracts import (
     RIGS,
     Crops,
     Speaker,
-    read_clips,
     read_crops,
     read_ground_truth,
+    read_kept,
     read_prediction,
     read_speakers,
 )
@@ -166,14 +166,6 @@ class Clip:
     frames: int
 
 
-def read_crop_table() -> pd.DataFrame:
-    """Return the table that the crop stage writes: one row a clip, with the reason if it was dropped."""
-    path = CROPS / "crops.csv"
-    if not path.exists():
-        raise TalkmeshError(f"{path} not found: run `dvc repro crop`")
-    return pd.read_csv(path, dtype={"clip": str, "dropped_why": str}).fillna({"dropped_why": ""})
-
-
 def judged_clips() -> list[Clip]:
     """Return the clips that are judged: those of the test split whose faces were found.
 
@@ -182,11 +174,9 @@ def judged_clips() -> list[Clip]:
     TalkmeshError
         If there is none.
     """
-    table = read_clips(split="test")
+    table = read_kept("test")
     columns = (table[name] for name in ("clip", "speaker", "fps", "frames"))
     clips = [Clip(str(c), str(s), float(f), int(n)) for c, s, f, n in zip(*columns, strict=True)]
-    faces = read_crop_table().set_index("clip")["dropped_why"]
-    clips = [clip for clip in clips if faces.get(clip.name) == ""]
     if not clips:
         raise TalkmeshError(
             f"{CLIPS}/clips.csv has no test clip with crops in {CROPS}: set segment.test above 0"
