@@ -9,7 +9,9 @@ picture spans [0, width] x [0, height], so the centre of the first pixel is (0.5
 
 from __future__ import annotations
 
+import atexit
 import functools
+import logging
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -153,13 +155,16 @@ def shade(
 def _opengl() -> tuple[Any, Any]:
     """Return pyrender and this process' only OffscreenRenderer: a second one breaks the first."""
     os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
+    logging.getLogger("OpenGL").setLevel(logging.WARNING)
     try:
         import pyrender
 
-        return pyrender, pyrender.OffscreenRenderer(64, 64)
+        renderer = pyrender.OffscreenRenderer(64, 64)
     except Exception as error:  # PyOpenGL raises whatever the missing piece happens to raise
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TalkmeshError(NO_OPENGL.format(error=why)) from error
+    atexit.register(renderer.delete)  # before Python takes OpenGL's modules down
+    return pyrender, renderer
 
 
 def render(

@@ -124,7 +124,7 @@ def _pieces(base, skin_ids, skin, look):
         pieces.append((part, painted))
     part = parts.piece(len(b), base.quads["helper-tongue"], np.array(LOWER_TONGUE))
     depth = np.clip((140 - b[base.ids("helper-tongue"), 2]) / 60, 0, 1)
-    pieces.append((part, np.asarray(look.tongue) * (1 - 0.8 * depth[:, None])))
+    pieces.append((part, np.asarray(look.tongue) * (0.8 - 0.62 * depth[:, None])))
     triangles = skin_ids[head.faces]
     for side in (-1, 1):
         part = parts.brow(b, triangles, side)
