@@ -113,13 +113,13 @@ def make(root: Path, corpus: str = "embedded", truth: bool = True) -> Rig:
         good[7] = False
         landmarks[7] = np.nan
         images = np.stack([drawn(p) for p in points])
-        transforms = np.tile(np.eye(2, 3, dtype=np.float32), (FRAMES, 1, 1))
+        transforms = np.tile(np.eye(2, 3, dtype=np.float32) / 2, (FRAMES, 1, 1))  # the film is twice as fine
         contracts.write_crops(clip, Crops(images, landmarks, transforms, good), root / contracts.CROPS)
         folder = root / contracts.CLIPS
         samples = 0.1 * np.sin(np.arange(round(FRAMES / FPS * 16_000)) / 20)
         contracts.clip_audio(clip, folder).parent.mkdir(parents=True)
         soundfile.write(contracts.clip_audio(clip, folder), samples.astype(np.float32), 16_000)
-        write_video(contracts.clip_video(clip, folder), images.repeat(2, 1).repeat(3, 2), FPS)
+        write_video(contracts.clip_video(clip, folder), images.repeat(2, 1).repeat(2, 2), FPS)
         if truth:
             contracts.write_ground_truth(
                 folder / clip / "ground_truth.npz", GroundTruth(FPS, poses(clip), rig.names)

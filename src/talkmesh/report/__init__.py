@@ -19,6 +19,7 @@ from talkmesh.contracts import (
     RENDERS,
     RESULTS,
     RIGS,
+    Crops,
     neutral_crop,
     read_clips,
     read_crops,
@@ -45,7 +46,6 @@ from talkmesh.report.definitions import METRICS
 from talkmesh.report.page import Picture, Report, Row, Shown, html
 from talkmesh.rig import Rig, read_rig
 from talkmesh.strips import read_strip
-from talkmesh.train import read_curves
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ HTML = Path("reports/html")
 METRICS_FILE = Path("reports/metrics.json")
 PREVIEW = Path("reports/preview")
 MODELS = Path("models")
+MESH_SCALE = 2  # meshes of a strip are drawn this much finer than the crops
 MEDIA = "media"  # folder of pictures and videos beside index.html
 HEADLINES = ("lve_mm", "lle_clip_px", "opening_r")  # metrics of which every clip is drawn
 
@@ -99,37 +100,23 @@ def collect(methods: Sequence[str], corpus: str) -> dict[str, Any]:
     }
 
 
-def build(
-    results: dict[str, Any],
-    params: ReportParams,
-    evaluated: EvaluateParams,
-    out: Path = HTML,
-    media: bool = True,
-) -> Path:
-    """Write the report folder and return its index.html.
-
-    Parameters
-    ----------
-    results : of `collect`
-    media : False leaves out everything that must be rendered (strips' meshes and videos)
-    """
-    rig = read_rig(RIGS / f"{evaluated.rig}.npz")
-    camera = read_camera(RENDERS / evaluated.track)
+def build(results: dict[str, Any], params: ReportParams, evaluated: EvaluateParams, out: Path = HTML) -> Path:
+    """Write the report folder of the `results` that `collect` gathered, and return its index.html."""
     clips = judged_clips()
-    shown = [m for m in params.shown if (PREDICTIONS / m / f"{clips[0].name}.npz").exists()]
-    colours = {m: figures.series_colour(i) for i, m in enumerate(shown)}
+    methods = [m for m in params.shown if (PREDICTIONS / m / f"{clips[0].name}.npz").exists()]
+    colours = {m: figures.series_colour(i) for i, m in enumerate(methods)}
     colours |= {STILL: figures.MUTED, TRUTH: figures.INK}
+    rig, camera = read_rig(RIGS / f"{evaluated.rig}.npz"), read_camera(RENDERS / evaluated.track)
     with replacing(out) as folder:
         (folder / MEDIA).mkdir(parents=True)
+        artist = _Artist(folder, rig, camera, params, {m: colours[m] for m in methods})
+        shown = [artist.show(clip) for clip in tqdm(clips[: params.clips], "report", unit="clip")]
         report = Report(
             results,
             {m: f"var({figures.VARIABLES[c]})" for m, c in colours.items()},
             read_clips(kept=False),
             pd.read_csv(CROPS / "crops.csv", dtype={"clip": str, "dropped_why": str}),
-            [
-                _shown(clip, shown, colours, rig, camera, params, folder, media)
-                for clip in tqdm(clips[: params.clips], "report", unit="clip")
-            ],
+            shown,
             _spreads(results, colours),
             _training(),
             _neutrals(folder, evaluated.track),
@@ -139,58 +126,71 @@ def build(
     return out / "index.html"
 
 
-def _shown(
-    clip: Clip,
-    methods: Sequence[str],
-    colours: dict[str, str],
-    rig: Rig,
-    camera: np.ndarray,
-    params: ReportParams,
-    folder: Path,
-    media: bool,
-) -> Shown:
-    """Draw one test clip: its lip opening, and with `media` its strip and video."""
-    crops, truth = read_crops(clip.name), clip_truth(clip.name, rig)
-    predicted = {m: read_prediction(PREDICTIONS / m / f"{clip.name}.npz", rig) for m in methods}
-    r = {m: _per_clip(m, clip.name, "opening_r") for m in methods}
-    film = np.where(good_frames(crops), opening_of_lips(crops.landmarks[:, list(LIPS)]), np.nan)
-    curves = {"film": (film, figures.INK)}
-    if truth is not None:
-        curves["true mesh"] = (mesh_opening(truth, rig, camera), figures.MUTED)
-    for m in methods:
-        curves[f"{m}, r {r[m]:.2f}"] = (mesh_opening(predicted[m], rig, camera), colours[m])
-    opening = figures.openings(f"opening-{clip.name}", clip.name, clip.fps, curves, dashed=["true mesh"])
-    text = ", ".join(f"{m}: lip opening r {r[m]:.2f} against the film" for m in methods)
-    if not media:
-        return Shown(clip.name, text, opening, [])
-    meshes = ({"truth": truth} if truth is not None else {}) | predicted
-    video = f"{MEDIA}/{clip.name}.mp4"
-    pictures.write_comparison(folder / video, clip.name, clip.fps, crops, meshes, rig, params.size)
-    chosen = pictures.spaced(min(len(crops.images), *map(len, meshes.values())), params.strip)
-    strip = [_row(folder, clip.name, "film", "", np.asarray(crops.images[chosen]))]
-    size = crops.images.shape[1]
-    for m in methods:
-        decoded = read_strip(PREDICTIONS / m, clip.name)
-        for name, remark, images in zip(
-            ("D_R", "D_S"), ("speaker", "character"), decoded or (), strict=False
-        ):
-            strip.append(_row(folder, clip.name, f"{m} {name}", f"decoded {remark}", images[chosen]))
-        rendered = pictures.mesh_images(predicted[m][chosen], rig, 2 * size, 2 * camera)
-        strip.append(_row(folder, clip.name, f"{m} mesh", "predicted vertices", rendered))
-    if truth is not None:
-        rendered = pictures.mesh_images(truth[chosen], rig, 2 * size, 2 * camera)
-        strip.append(_row(folder, clip.name, "true mesh", "exact vertices", rendered))
-    return Shown(clip.name, text, opening, strip, video)
+@dataclass(frozen=True)
+class _Artist:
+    """Draws test clips into a report's folder. colours : the methods shown, with the stand-ins of their colours."""
 
+    folder: Path
+    rig: Rig
+    camera: np.ndarray
+    params: ReportParams
+    colours: dict[str, str]
 
-def _row(folder: Path, clip: str, label: str, remark: str, images: np.ndarray) -> Row:
-    file = f"{MEDIA}/{clip}_{label.replace(' ', '_')}.png"
-    pictures.write_row(folder / file, images)
-    return Row(label, remark, file)
+    def show(self, clip: Clip) -> Shown:
+        """Draw the lip opening, the video and the strip of one clip."""
+        crops, truth = read_crops(clip.name), clip_truth(clip.name, self.rig)
+        meshes = {} if truth is None else {TRUTH: truth}
+        meshes |= {m: read_prediction(PREDICTIONS / m / f"{clip.name}.npz", self.rig) for m in self.colours}
+        r = {m: _per_clip(m, clip.name, "opening_r") for m in self.colours}
+        film = np.where(good_frames(crops), opening_of_lips(crops.landmarks[:, list(LIPS)]), np.nan)
+        curves = {"film": (film, figures.INK)}
+        for method, vertices in meshes.items():
+            label = "true mesh" if method == TRUTH else f"{method}, r {r[method]:.2f}"
+            opening = mesh_opening(vertices, self.rig, self.camera)
+            curves[label] = (opening, self.colours.get(method, figures.MUTED))
+        video = f"{MEDIA}/{clip.name}.mp4"
+        frames = min(len(crops.images), *map(len, meshes.values()))
+        widest = int(np.nanargmax(film[:frames]))
+        pictures.write_comparison(
+            self.folder / video, clip.name, clip.fps, crops, meshes, self.rig, self.params.size, widest
+        )
+        return Shown(
+            clip.name,
+            ", ".join(f"{m}: lip opening r {value:.2f} against the film" for m, value in r.items()),
+            figures.openings(f"opening-{clip.name}", clip.name, clip.fps, curves, dashed=["true mesh"]),
+            video,
+            video.replace(".mp4", ".png"),
+            self._strip(clip.name, crops, meshes, pictures.spaced(frames, self.params.strip)),
+        )
+
+    def _strip(self, clip: str, crops: Crops, meshes: dict[str, np.ndarray], chosen: np.ndarray) -> list[Row]:
+        """Draw the film, each method's decoded faces and each mesh in the `chosen` frames."""
+        size = crops.images.shape[1]
+        rows = [self._row(clip, "film", "", np.asarray(crops.images[chosen]))]
+        for method, vertices in sorted(meshes.items(), key=lambda item: item[0] == TRUTH):
+            decoded = read_strip(PREDICTIONS / method, clip)
+            if decoded is not None:
+                for name, face, images in zip(("D_R", "D_S"), ("speaker", "character"), decoded, strict=True):
+                    rows.append(self._row(clip, f"{method} {name}", f"decoded {face}", images[chosen]))
+            images = pictures.mesh_images(
+                vertices[chosen], self.rig, MESH_SCALE * size, MESH_SCALE * self.camera
+            )
+            rows.append(
+                self._row(clip, f"{method} mesh", "exact" if method == TRUTH else "regressed", images)
+            )
+        return rows
+
+    def _row(self, clip: str, label: str, remark: str, images: np.ndarray) -> Row:
+        file = f"{MEDIA}/{clip}_{label.replace(' ', '_')}.png"
+        pictures.write_row(self.folder / file, images)
+        return Row(label, remark, file)
 
 
 def _per_clip(method: str, clip: str, metric: str) -> float:
-    table = pd.read_csv(RESULTS / f"{method}.csv", dtype={"clip": str})
+    path = RESULTS / f"{method}.csv"
+    if not path.exists():
+        return float("nan")
+    table = pd.read_csv(path, dtype={"clip": str})
     found = table.loc[table["clip"] == clip, metric].to_numpy(float) if metric in table else np.zeros(0)
     return float(found[0]) if len(found) else float("nan")
 
@@ -215,9 +215,9 @@ def _training() -> list[str]:
     charts = []
     for path in paths:
         title = f"{path.parent.parent.name} {path.parent.name}"
-        rows = read_curves(path)
-        if rows:
-            charts.append(figures.training(f"training-{title.replace(' ', '-')}", title, rows))
+        curves = pd.read_csv(path, dtype={"name": str, "value": float, "split": str})
+        if len(curves):
+            charts.append(figures.training(f"training-{title.replace(' ', '-')}", title, curves))
     return charts
 
 

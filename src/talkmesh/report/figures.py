@@ -13,6 +13,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -61,6 +62,8 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
     svg = buffer.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r"font: (?:\w+ )*?([\d.]+px)[^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the same in every chart, and nothing refers to them
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
     svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', "", svg, count=1)
@@ -103,22 +106,19 @@ def openings(
     return to_svg(figure, name, f"Lip opening over time: {title}")
 
 
-def training(name: str, title: str, rows: Sequence[tuple[int, str, float, str]], columns: int = 4) -> str:
-    """Draw training curves, one panel a quantity; rows are (step, name, value, split)."""
-    names = list(dict.fromkeys(row[1] for row in rows))
+def training(name: str, title: str, curves: pd.DataFrame, columns: int = 4) -> str:
+    """Draw training curves (columns step, name, value, split), one panel a name."""
+    names = list(dict.fromkeys(curves["name"]))
     with matplotlib.rc_context(STYLE):
         lines = -(-len(names) // columns)
         figure, axes = _figure(WIDTH, 1.75 * lines + 0.25, lines, columns)
         for panel, quantity in zip(axes, names, strict=False):
-            own = [row for row in rows if row[1] == quantity]
+            own = curves[(curves["name"] == quantity) & np.isfinite(curves["value"])]
             for split, colour in (("train", SERIES[0]), ("val", SERIES[1])):
-                points = np.array(
-                    [(step, value) for step, _, value, s in own if s == split and np.isfinite(value)]
-                )
-                if len(points):
-                    panel.plot(*points.T, color=colour, label=split)
-            values = np.array([row[2] for row in own])
-            values = values[np.isfinite(values)]
+                part = own[own["split"] == split]
+                if len(part):
+                    panel.plot(part["step"], part["value"], color=colour, label=split)
+            values = own["value"].to_numpy()
             if len(values) and values.min() > 0 and values.max() > 5 * values.min():
                 panel.set_yscale("log")
                 panel.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
@@ -145,10 +145,10 @@ def spread(name: str, label: str, values: Mapping[str, tuple[np.ndarray, str]]) 
     from talkmesh.evaluation import interval
 
     with matplotlib.rc_context(STYLE | {"axes.grid.axis": "x"}):
-        figure, (axes,) = _figure(WIDTH / 2, 0.34 * len(values) + 0.7)
+        figure, (axes,) = _figure(WIDTH / 2.6, 0.3 * len(values) + 0.6)
         for row, (dots, colour) in enumerate(values.values()):
             offsets = (np.arange(len(dots)) * 0.618 % 1 - 0.5) * 0.5  # spread evenly without chance
-            axes.scatter(dots, row + offsets, s=11, color=colour, alpha=0.45, linewidths=0)
+            axes.scatter(dots, row + offsets, s=14, color=colour, alpha=0.45, linewidths=0)
             found = interval(dots)
             if np.isfinite(found["ci95"]).all():
                 axes.plot(found["ci95"], [row, row], color=INK, lw=1.4)

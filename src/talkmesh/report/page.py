@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 import pandas as pd
 
-from talkmesh.evaluation import STILL, TRUTH
 from talkmesh.report.definitions import AGAINST_FILM, AGAINST_MESHES, METHODS, METRICS, Metric
+from talkmesh.report.tables import REFERENCES, data_tables, number, ratio_to_still, results_table, swatch
 
 SYNTHETIC = "embedded"  # the corpus that `talkmesh sample` makes
 SYNTHETIC_NOTE = (
     "Synthetic benchmark: speaker, voice and exact meshes were made by talkmesh sample. The figures say how well the "
     "method learns this generated person, and nothing about a filmed one."
 )
-REFERENCES = (STILL, TRUTH)
-DASH = "&ndash;"
 
 
 @dataclass(frozen=True)
@@ -44,13 +41,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Shown:
-    """What is shown of one test clip. opening : SVG."""
+    """What is shown of one test clip. opening : SVG; video, poster : files below the report's folder."""
 
     clip: str
     text: str
     opening: str
+    video: str
+    poster: str
     strip: list[Row]
-    video: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,75 +66,6 @@ class Report:
     previews: list[Picture] = field(default_factory=list)
 
 
-# -------------------------------------------------------------------------------------------------- numbers
-
-
-def number(value: float | None, digits: int) -> str:
-    """Format a value; what is undefined is a dash."""
-    return DASH if value is None or not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "&minus;")
-
-
-def best_of(metric: Metric, methods: Mapping[str, Any]) -> set[str]:
-    """Return the methods with the best mean of a metric as printed; the truth itself does not compete."""
-    distance = {"low": lambda v: v, "high": lambda v: -v, "one": lambda v: abs(v - 1), "zero": abs}
-    if metric.better is None:
-        return set()
-    scores = {
-        method: distance[metric.better](round(values[metric.name]["mean"], metric.digits))
-        for method, values in methods.items()
-        if method != TRUTH and values.get(metric.name, {}).get("mean") is not None
-    }
-    return {method for method, score in scores.items() if score == min(scores.values())}
-
-
-def ratio_to_still(metric: Metric, value: float | None, methods: Mapping[str, Any]) -> str:
-    """Return "0.57 of still" for errors, else nothing."""
-    floor = methods.get(STILL, {}).get(metric.name, {}).get("mean")
-    return (
-        f"{number(value / floor, 2)} of still"
-        if metric.better == "low" and floor and value is not None
-        else ""
-    )
-
-
-def _cell(metric: Metric, method: str, methods: Mapping[str, Any], best: set[str]) -> str:
-    value = methods[method].get(metric.name)
-    if value is None or value["mean"] is None:
-        return f"<td>{DASH}</td>"
-    low, high = value["ci95"]
-    notes = [f"{number(low, metric.digits)} to {number(high, metric.digits)}"] if low is not None else []
-    ratio = ratio_to_still(metric, value["mean"], methods) if method not in REFERENCES else ""
-    small = "".join(f"<small>{note}</small>" for note in (*notes, ratio) if note)
-    mark = ' class="best"' if method in best else ""
-    return f"<td{mark}><b>{number(value['mean'], metric.digits)}</b>{small}</td>"
-
-
-def _swatch(colour: str | None) -> str:
-    return f'<span class="swatch" style="background: {colour}"></span>' if colour else ""
-
-
-def results_table(metrics: Sequence[Metric], report: Report) -> str:
-    """Return methods x metrics as a table: mean, interval, ratio to the still face; the best is marked."""
-    methods = report.results["methods"]
-    metrics = [m for m in metrics if any(m.name in values for values in methods.values())]
-    if not metrics:
-        return ""
-    head = "".join(f"<th>{escape(m.label)}<small>{escape(m.unit or 'r')}</small></th>" for m in metrics)
-    best = {m.name: best_of(m, methods) for m in metrics}
-    lines = []
-    for method, values in methods.items():
-        if "skipped" in values:
-            cells = f'<td colspan="{len(metrics)}" style="text-align: left">skipped: {escape(values["skipped"])}</td>'
-        else:
-            cells = "".join(_cell(m, method, methods, best[m.name]) for m in metrics)
-        kind = ' class="reference"' if method in REFERENCES else ""
-        lines.append(f"<tr{kind}><th>{_swatch(report.colours.get(method))} {escape(method)}</th>{cells}</tr>")
-    return (
-        f'<div class="scroll"><table><thead><tr><th>method</th>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
-
-
 # ------------------------------------------------------------------------------------------------- sections
 
 
@@ -151,7 +80,7 @@ def _cards(report: Report) -> str:
             continue
         figures = "".join(_figure(METRICS[n], values[n]["mean"], methods) for n in names[:4])
         cards.append(
-            f'<div class="card"><h3>{_swatch(report.colours.get(method))}{escape(method)}</h3>'
+            f'<div class="card"><h3>{swatch(report.colours.get(method))}{escape(method)}</h3>'
             f"<p>{escape(METHODS.get(method, ''))}</p><dl>{figures}</dl></div>"
         )
     return f'<div class="cards">{"".join(cards)}</div>'
@@ -168,14 +97,14 @@ def _figure(metric: Metric, mean: float, methods: Mapping[str, Any]) -> str:
 
 
 def _results(report: Report) -> str:
-    absent = sorted(set(report.results["absent"].values()))
-    meshes = results_table(AGAINST_MESHES, report)
+    methods, absent = report.results["methods"], sorted(set(report.results["absent"].values()))
+    meshes = results_table(AGAINST_MESHES, methods, report.colours)
     return (
         "<p>Mean over test clips, the 95 % confidence interval below it (Student's t over clips), and for errors the "
         "ratio to the still face. The best of each column is marked.</p>"
         + (f"<h3>Against the exact meshes</h3>{meshes}" if meshes else "")
         + "".join(f'<p class="note">No errors in millimetres: {escape(reason)}.</p>' for reason in absent)
-        + f"<h3>Against the filmed lips</h3>{results_table(AGAINST_FILM, report)}"
+        + f"<h3>Against the filmed lips</h3>{results_table(AGAINST_FILM, methods, report.colours)}"
         + f'<div class="charts">{"".join(_block(svg) for svg in report.spreads)}</div>'
     )
 
@@ -187,9 +116,11 @@ def _block(content: str, caption: str = "") -> str:
 
 def _videos(report: Report) -> str:
     return "".join(
-        _block(f'<video controls preload="metadata" src="{quote(s.video)}"></video>', f"{s.clip}. {s.text}")
+        _block(
+            f'<video controls preload="metadata" poster="{quote(s.poster)}" src="{quote(s.video)}"></video>',
+            f"{s.clip}. {s.text}",
+        )
         for s in report.shown
-        if s.video
     )
 
 
@@ -217,44 +148,6 @@ def _pictures(pictures: Iterable[Picture]) -> str:
     )
 
 
-def table(frame: pd.DataFrame) -> str:
-    """Return a data frame as an HTML table of text; missing values are dashes."""
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in frame.columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{DASH if pd.isna(v) else escape(str(v))}</td>" for v in row) + "</tr>"
-        for row in frame.itertuples(index=False)
-    )
-    return f'<div class="scroll"><table class="text"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _data(report: Report) -> str:
-    """Clips by split, what was dropped and why, and every clip."""
-    clips = report.clips.merge(
-        report.crops[["clip", "faces", "dropped_why"]], "left", "clip", suffixes=("", "_crop")
-    )
-    why = clips["dropped_why"].where(clips["dropped_why"] != "", clips["dropped_why_crop"].fillna(""))
-    kept, dropped = clips[why == ""], clips[why != ""].assign(reason=why[why != ""])
-    counts = [
-        {
-            "speaker": speaker,
-            "split": split,
-            "clips": len(group),
-            "frames": int(group["frames"].sum()),
-            "minutes": f"{(group['frames'] / group['fps']).sum() / 60:.1f}",
-            "frames with a face": f"{100 * group['faces'].sum() / group['frames'].sum():.1f} %",
-        }
-        for (speaker, split), group in kept.groupby(["speaker", "split"])
-    ]
-    columns = ["clip", "split", "source", "start_s", "end_s", "fps", "frames", "faces"]
-    every = kept[columns].astype({"faces": int}).round({"start_s": 2, "end_s": 2})
-    return (
-        table(pd.DataFrame(counts))
-        + f"<h3>Dropped: {len(dropped)}</h3>"
-        + (table(dropped[["source", "clip", "reason"]]) if len(dropped) else "<p>Nothing was dropped.</p>")
-        + f"<details><summary>All {len(kept)} clips</summary>{table(every)}</details>"
-    )
-
-
 def _definitions(report: Report) -> str:
     on = report.results["measured_on"]
     words = {"crop": on.get("crop_px"), "lips": on.get("lip_vertices"), "points": on.get("landmarks")}
@@ -262,6 +155,7 @@ def _definitions(report: Report) -> str:
         f"<dt>{escape(m.label)}<small><code>{m.name}</code>{escape(f', {m.unit}' if m.unit else '')}</small></dt>"
         f"<dd>{escape(m.says.format(**words))}</dd>"
         for m in METRICS.values()
+        if any(m.name in values for values in report.results["methods"].values())
     )
     known = [name for name in report.results["methods"] if name in METHODS]
     methods = "".join(f"<dt>{escape(name)}</dt><dd>{escape(METHODS[name])}</dd>" for name in known)
@@ -279,11 +173,10 @@ def html(report: Report) -> str:
     corpus, on = escape(str(results["corpus"])), results["measured_on"]
     first = f"The first {len(report.shown)} test clips, not chosen by result."
     openings = "".join(_block(s.opening) for s in report.shown)
-    strips = _strips(report) if any(s.strip for s in report.shown) else ""
     sections = [
         ("results", "Results", _results(report)),
         ("watch", "Watch and listen", _text(first, _videos(report))),
-        ("frames", "Frame by frame", _text("Evenly spaced frames of the same clips.", strips)),
+        ("frames", "Frame by frame", _text("Evenly spaced frames of the same clips.", _strips(report))),
         (
             "opening",
             "Lip opening",
@@ -291,7 +184,7 @@ def html(report: Report) -> str:
         ),
         ("training", "Training", "".join(_block(svg) for svg in report.curves)),
         ("pictures", "Neutral faces and previews", _pictures([*report.neutrals, *report.previews])),
-        ("data", "Data", _data(report)),
+        ("data", "Data", data_tables(report.clips, report.crops)),
         ("definitions", "Definitions", _definitions(report)),
     ]
     if not report.neutrals and not report.previews:

@@ -87,8 +87,19 @@ def write_comparison(
     meshes: Mapping[str, np.ndarray],
     rig: Rig,
     size: int,
+    poster: int,
 ) -> None:
-    """Write an mp4 with the clip's sound: the film, then each of the labelled `meshes` (T, V, 3) in mm."""
+    """Write an mp4 with the clip's sound: the film, then each of the labelled `meshes` (T, V, 3) in mm.
+
+    Frame number `poster` is written beside it as PNG, the picture that stands there until the video plays.
+    """
     panes: dict[str, Iterable[np.ndarray]] = {"film": film(clip, fps, crops, size)}
     panes |= {label: rendered(vertices, rig, size) for label, vertices in meshes.items()}
-    write_video(path, comparison(panes, size), fps, read_audio(clip_audio(clip), SAMPLE_RATE))
+
+    def frames() -> Iterator[np.ndarray]:
+        for k, image in enumerate(comparison(panes, size)):
+            if k == poster:
+                save_png(path.with_suffix(".png"), image)
+            yield image
+
+    write_video(path, frames(), fps, read_audio(clip_audio(clip), SAMPLE_RATE))

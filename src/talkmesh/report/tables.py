@@ -1,0 +1,120 @@
+"""The report's tables: scores with their intervals, clips with what was dropped. HTML from values, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from talkmesh.evaluation import STILL, TRUTH
+from talkmesh.report.definitions import Metric
+
+REFERENCES = (STILL, TRUTH)
+DASH = "&ndash;"
+
+
+def number(value: float | None, digits: int) -> str:
+    """Format a value; what is undefined is a dash."""
+    if value is None or not np.isfinite(value):
+        return DASH
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "&minus;")  # + 0.0: no minus zero
+
+
+def best_of(metric: Metric, methods: Mapping[str, Any]) -> set[str]:
+    """Return the methods with the best mean of a metric as printed; the truth itself does not compete."""
+    distance = {"low": lambda v: v, "high": lambda v: -v, "one": lambda v: abs(v - 1), "zero": abs}
+    if metric.better is None:
+        return set()
+    scores = {
+        method: distance[metric.better](round(values[metric.name]["mean"], metric.digits))
+        for method, values in methods.items()
+        if method != TRUTH and values.get(metric.name, {}).get("mean") is not None
+    }
+    return {method for method, score in scores.items() if score == min(scores.values())}
+
+
+def ratio_to_still(metric: Metric, value: float | None, methods: Mapping[str, Any]) -> str:
+    """Return "0.57 of still" for errors, else nothing."""
+    floor = methods.get(STILL, {}).get(metric.name, {}).get("mean")
+    return (
+        f"{number(value / floor, 2)} of still"
+        if metric.better == "low" and floor and value is not None
+        else ""
+    )
+
+
+def _cell(metric: Metric, method: str, methods: Mapping[str, Any], best: set[str]) -> str:
+    value = methods[method].get(metric.name)
+    if value is None or value["mean"] is None:
+        return f"<td>{DASH}</td>"
+    low, high = value["ci95"]
+    notes = [f"{number(low, metric.digits)} to {number(high, metric.digits)}"] if low is not None else []
+    ratio = ratio_to_still(metric, value["mean"], methods) if method not in REFERENCES else ""
+    small = "".join(f"<small>{note}</small>" for note in (*notes, ratio) if note)
+    mark = ' class="best"' if method in best else ""
+    return f"<td{mark}><b>{number(value['mean'], metric.digits)}</b>{small}</td>"
+
+
+def swatch(colour: str | None) -> str:
+    """Return a small square of a CSS colour."""
+    return f'<span class="swatch" style="background: {colour}"></span>' if colour else ""
+
+
+def results_table(metrics: Sequence[Metric], methods: Mapping[str, Any], colours: Mapping[str, str]) -> str:
+    """Return methods x metrics as a table: mean, interval, ratio to the still face; the best is marked."""
+    metrics = [m for m in metrics if any(m.name in values for values in methods.values())]
+    if not metrics:
+        return ""
+    head = "".join(f"<th>{escape(m.label)}<small>{escape(m.unit or 'r')}</small></th>" for m in metrics)
+    best = {m.name: best_of(m, methods) for m in metrics}
+    lines = []
+    for method, values in methods.items():
+        if "skipped" in values:
+            cells = f'<td colspan="{len(metrics)}" style="text-align: left">skipped: {escape(values["skipped"])}</td>'
+        else:
+            cells = "".join(_cell(m, method, methods, best[m.name]) for m in metrics)
+        kind = ' class="reference"' if method in REFERENCES else ""
+        lines.append(f"<tr{kind}><th>{swatch(colours.get(method))} {escape(method)}</th>{cells}</tr>")
+    return (
+        f'<div class="scroll"><table><thead><tr><th>method</th>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def table(frame: pd.DataFrame) -> str:
+    """Return a data frame as an HTML table of text; missing values are dashes."""
+    head = "".join(f"<th>{escape(str(name))}</th>" for name in frame.columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{DASH if pd.isna(v) else escape(str(v))}</td>" for v in row) + "</tr>"
+        for row in frame.itertuples(index=False)
+    )
+    return f'<div class="scroll"><table class="text"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def data_tables(clips: pd.DataFrame, crops: pd.DataFrame) -> str:
+    """Return clips by split, what was dropped and why, and every clip, from the tables of `segment` and `crop`."""
+    clips = clips.merge(crops[["clip", "faces", "dropped_why"]], "left", "clip", suffixes=("", "_crop"))
+    why = clips["dropped_why"].where(clips["dropped_why"] != "", clips["dropped_why_crop"].fillna(""))
+    kept, dropped = clips[why == ""], clips[why != ""].assign(reason=why[why != ""])
+    counts = [
+        {
+            "speaker": speaker,
+            "split": split,
+            "clips": len(group),
+            "frames": int(group["frames"].sum()),
+            "minutes": f"{(group['frames'] / group['fps']).sum() / 60:.1f}",
+            "frames with a face": f"{100 * group['faces'].sum() / group['frames'].sum():.1f} %",
+        }
+        for (speaker, split), group in kept.groupby(["speaker", "split"])
+    ]
+    columns = ["clip", "split", "source", "start_s", "end_s", "fps", "frames", "faces"]
+    every = kept[columns].astype({"faces": int}).round({"start_s": 2, "end_s": 2})
+    return (
+        table(pd.DataFrame(counts))
+        + f"<h3>Dropped: {len(dropped)}</h3>"
+        + (table(dropped[["source", "clip", "reason"]]) if len(dropped) else "<p>Nothing was dropped.</p>")
+        + f"<details><summary>All {len(kept)} clips</summary>{table(every)}</details>"
+    )

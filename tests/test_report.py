@@ -1,0 +1,262 @@
+"""The report of a made-up project: what is on the page, that every link resolves, that nothing comes from a network."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from stages import evaluate, reference
+from stages import report as report_stage
+from talkmesh import contracts, media
+from talkmesh.errors import TalkmeshError
+from talkmesh.preview import save_png
+from talkmesh.report import HTML, METRICS_FILE, collect, figures, pictures, tables
+from talkmesh.report.definitions import AGAINST_FILM, AGAINST_MESHES, METRICS
+from talkmesh.report.page import SYNTHETIC_NOTE
+from tiny_project import CLIPS, FPS, FRAMES, SIZE, add_models, make
+
+METHODS = ("ours", "pseudo", "still")
+
+
+class Page(HTMLParser):
+    """Collects links, ids and text of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "poster", "data") and value:
+                self.links.append(value)
+            if name == "id" and value:
+                self.ids.append(value)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(autouse=True)
+def painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meshes as plain pictures: the renderer has its own tests and needs OpenGL."""
+
+    def rendered(vertices: np.ndarray, rig: object, size: int, camera: object = None) -> Iterator[np.ndarray]:
+        return (np.full((size, size, 3), 40 + int(abs(v[45, 1])) % 200, np.uint8) for v in vertices)
+
+    monkeypatch.setattr(pictures, "rendered", rendered)
+
+
+def reported(root: Path, monkeypatch: pytest.MonkeyPatch, models: bool = True, **options: object) -> Page:
+    make(root, **options)  # type: ignore[arg-type]
+    monkeypatch.chdir(root)
+    if models:
+        add_models(root)
+        save_png(Path("reports/preview/rig.png"), np.zeros((8, 8, 3), np.uint8))
+    reference.main()
+    for method in METHODS:
+        evaluate.main(method)
+    report_stage.main()
+    return Page(HTML / "index.html")
+
+
+def test_every_link_resolves_within_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = reported(tmp_path, monkeypatch)
+    assert len(page.links) > 20
+    for link in page.links:
+        parts = urlparse(link)
+        assert not parts.scheme, link
+        assert not parts.netloc, link
+        if parts.path:
+            assert (HTML / unquote(parts.path)).is_file(), link
+            assert ".." not in parts.path
+        else:
+            assert parts.fragment in page.ids
+    assert not re.search(r"https?://(?!www\.w3\.org)", page.source)  # names of SVG's namespaces are no links
+    assert "@import" not in page.source
+    assert "script" not in page.tags
+    used = {unquote(urlparse(link).path) for link in page.links}
+    left = {str(p.relative_to(HTML)) for p in HTML.rglob("*") if p.is_file()} - {"index.html"}
+    assert left <= used  # nothing lies there that the page does not show
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_page_shows_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = reported(tmp_path, monkeypatch)
+    results = json.loads(METRICS_FILE.read_text())
+    assert list(results["methods"]) == sorted(METHODS)
+    for metric in AGAINST_MESHES + AGAINST_FILM:
+        assert metric.label in page.text
+        assert metric.name in page.text  # in the definitions
+        for method in METHODS:
+            mean = results["methods"][method][metric.name]["mean"]
+            shown = tables.number(mean, metric.digits).replace("&ndash;", "–").replace("&minus;", "−")  # noqa: RUF001
+            assert shown in page.text
+    ratio = results["methods"]["ours"]["lve_mm"]["mean"] / results["methods"]["still"]["lve_mm"]["mean"]
+    assert f"{ratio:.2f} of still" in page.text
+    assert "synthetic benchmark" in page.text
+    assert SYNTHETIC_NOTE in page.text
+    assert f"{SIZE} px crop" in page.text
+    assert "40 vertices of the rig's lip set" in page.text
+    assert "the video has no sound" in page.text  # why a recording was dropped
+    for title in (
+        "Results",
+        "Watch and listen",
+        "Frame by frame",
+        "Lip opening",
+        "Training",
+        "Data",
+        "Definitions",
+    ):
+        assert title in page.text
+    assert "transcoder full" in page.text
+    assert "regressor cg" in page.text
+    assert "talk_c" in page.text  # in the table of clips, though only two are shown
+    assert "media/talk_c.mp4" not in page.source
+
+
+def test_videos_have_sound_and_strips_have_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reported(tmp_path, monkeypatch)
+    for clip in CLIPS[:2]:
+        frames = list(media.read_video(HTML / "media" / f"{clip}.mp4", FPS))
+        assert len(frames) == FRAMES
+        assert frames[0].shape == (
+            64 + pictures.BAR,
+            4 * 64 + 3 * pictures.GAP,
+            3,
+        )  # film, truth, ours, pseudo
+        sound = media.read_audio(HTML / "media" / f"{clip}.mp4")
+        assert len(sound) == pytest.approx(FRAMES / FPS * 16_000, rel=0.1)
+        assert np.abs(sound).max() > 0.05
+        assert np.asarray(Image.open(HTML / "media" / f"{clip}.png")).shape == frames[0].shape
+    film = np.asarray(Image.open(HTML / "media" / "talk_a_film.png"))
+    chosen = pictures.spaced(FRAMES, 5)
+    crops = contracts.read_crops("talk_a").images
+    assert (film == np.concatenate([crops[i] for i in chosen], axis=1)).all()
+    decoded = contracts.read_npz(contracts.PREDICTIONS / "ours" / "strips" / "talk_a.npz")["d_s"]
+    strip = np.asarray(Image.open(HTML / "media" / "talk_a_ours_D_S.png"))
+    assert (strip == np.concatenate([decoded[i] for i in chosen], axis=1)).all()
+
+
+def test_the_same_inputs_give_the_same_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = reported(tmp_path, monkeypatch).source
+    report_stage.main()
+    assert (HTML / "index.html").read_text() == first
+    assert [p.name for p in HTML.parent.iterdir() if p.name.startswith(".tmp")] == []
+
+
+def test_real_corpus_without_truth_and_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but predictions: no millimetres, said so; no label of synthesis; empty sections are left out."""
+    page = reported(tmp_path, monkeypatch, models=False, corpus="grid", truth=False)
+    assert "synthetic" not in page.text
+    assert "No errors in millimetres: the corpus has no ground truth." in page.text
+    assert "Against the exact meshes" not in page.text
+    assert "Against the filmed lips" in page.text
+    assert "Training" not in page.text
+    assert "true mesh" not in page.text
+    results = json.loads(METRICS_FILE.read_text())
+    assert "lve_mm" not in results["methods"]["ours"]
+    assert results["absent"]["lve_mm"] == "the corpus has no ground truth"
+
+
+def test_names_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    table = contracts.read_clips(kept=False)
+    table.loc[table["clip"] == "silent", "dropped_why"] = 'bad <script>alert("1")</script> & more'
+    contracts.write_clips(table)
+    evaluate.main("ours")
+    report_stage.main()
+    page = Page(HTML / "index.html")
+    assert "script" not in page.tags
+    assert 'bad <script>alert("1")</script> & more' in page.text
+    assert "not evaluated yet" in page.text  # pseudo and still, which the list of methods names
+
+
+def test_collect_names_what_is_missing_or_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TalkmeshError, match="no result of ours, still"):
+        collect(["ours", "still"], "embedded")
+    evaluate.main("ours")
+    with pytest.raises(TalkmeshError, match=r"ours.json is of corpus embedded.*not of grid"):
+        collect(["ours"], "grid")
+    evaluate.main("voca")
+    judged = collect(["voca", "ours"], "embedded")
+    assert judged["methods"]["voca"] == {"skipped": "predictions/voca holds no predictions"}
+    assert "lve_mm" in judged["methods"]["ours"]
+
+
+# --------------------------------------------------------------------------------------------------- parts
+
+
+def result(mean: float | None) -> dict[str, object]:
+    return {"mean": mean, "ci95": [mean, mean], "n_clips": 3, "seeds": 1}
+
+
+def test_best_is_by_the_metric_s_own_direction() -> None:
+    def best(name: str, **means: float | None) -> set[str]:
+        return tables.best_of(METRICS[name], {m: {name: result(v)} for m, v in means.items()})
+
+    assert best("lve_mm", a=2.0, b=1.0, truth=0.0) == {"b"}
+    assert best("opening_r", a=0.8, b=0.9, still=None) == {"b"}
+    assert best("opening_sd_ratio", a=0.9, b=1.4) == {"a"}
+    assert best("opening_lag_ms", a=-40.0, b=30.0) == {"b"}
+    assert best("lve_mm", a=1.001, b=1.002) == {"a", "b"}  # equal as printed
+    assert best("jitter_mm", a=0.1, b=0.2) == set()
+    assert tables.best_of(METRICS["lve_mm"], {"a": {"skipped": "why"}}) == set()
+
+
+def test_numbers() -> None:
+    assert tables.number(None, 2) == tables.number(float("nan"), 2) == "&ndash;"
+    assert tables.number(-0.001, 2) == "0.00"
+    assert tables.number(-12.34, 1) == "&minus;12.3"
+
+
+def test_charts_follow_the_page_and_are_well_formed() -> None:
+    curves = {"film": (np.linspace(0, 1, 9), figures.INK), "a <b>": (np.full(9, np.nan), figures.SERIES[0])}
+    rows = [(s, n, 1.0 / (s + 1), p) for s in range(5) for n in ("loss", "pixel") for p in ("train", "val")]
+    charts = [
+        figures.openings("one", "clip <1>", FPS, curves),
+        figures.training("two", "full", pd.DataFrame(rows, columns=["step", "name", "value", "split"])),
+        figures.spread("three", "error, px", {"ours": (np.array([1.0, 2, 3]), figures.SERIES[0])}),
+    ]
+    for svg in charts:
+        ET.fromstring(svg.replace("xlink:href", "href"))
+        assert "#0000" not in svg  # no stand-in colour is left
+        assert "var(--ink)" in svg
+        assert "DejaVu" not in svg
+
+
+def test_frames_are_evenly_spaced() -> None:
+    assert pictures.spaced(11, 3).tolist() == [0, 5, 10]
+    assert pictures.spaced(2, 5).tolist() == [0, 1]
+
+
+def test_film_is_cut_about_the_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wide film with a red face at the right: the pane is square and shows it, whatever side it is on."""
+    monkeypatch.chdir(tmp_path)
+    frames = np.full((4, 80, 240, 3), 20, np.uint8)
+    frames[:, :, 150:230] = (200, 30, 30)
+    media.write_video(contracts.clip_video("a"), frames, FPS)
+    transforms = np.tile(np.array([[1.0, 0, -174], [0, 1, -34]], np.float32), (4, 1, 1))  # mouth at (190, 50)
+    crops = contracts.Crops(
+        np.zeros((4, 32, 32, 3), np.uint8), np.zeros((4, 478, 2), np.float32), transforms, np.ones(4, bool)
+    )
+    panes = list(pictures.film("a", FPS, crops, 40))
+    assert len(panes) == 4
+    assert panes[0].shape == (40, 40, 3)
+    assert (panes[0][5:-5, 3:-3, 0] > 150).all()
