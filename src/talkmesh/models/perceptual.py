@@ -51,7 +51,9 @@ class PerceptualLoss(nn.Module):
             a, b = ((x - mean[:, None, None]) / std[:, None, None] for x in (a, b))
             pairs = zip(self._vgg(a), self._vgg(b), strict=True)
             return torch.stack([functional.mse_loss(x, y) for x, y in pairs]).sum()
-        pairs = zip(self.extract(a), self.extract(b), strict=True)
+        # depthwise convolutions are slower in bfloat16 than in float32 on processors
+        with torch.autocast(a.device.type, enabled=a.device.type != "cpu"):
+            pairs = zip(self.extract(a.float()), self.extract(b.float()), strict=True)
         return torch.stack([_unit_distance(x, y) for x, y in pairs]).mean()
 
     def _vgg(self, x: Tensor) -> list[Tensor]:

@@ -23,17 +23,18 @@ RATE = 16_000  # Hz
 HAMA_HOP = 320  # samples between two phoneme posteriors: 20 ms, centred on multiples of the hop
 MEL_HOP = 160  # samples between two mel frames: 10 ms, centred
 MELS = 80
+PHONEMES = 191  # hama's classes
 LOG_FLOOR = -12.0  # natural logarithm; posteriors below are noise
 
 
 @dataclass(frozen=True)
 class SpeechConfig:
-    """front_end : `hama` phoneme posteriors (no download), `log_mel`, or `wav2vec2` (any wav2vec 2.0, HuBERT or
-    WavLM checkpoint through transformers, as in the paper); checkpoint : hub name or folder, for `wav2vec2`;
+    """front_end : `hama` phoneme posteriors, `log_mel`, both side by side, or `wav2vec2` (any wav2vec 2.0, HuBERT or
+    WavLM checkpoint through transformers, as in the paper; a download); checkpoint : hub name or folder, for `wav2vec2`;
     per_frame : feature vectors read per video frame, spread evenly over it; context : frames that attention sees to
     either side, per layer."""
 
-    front_end: Literal["hama", "log_mel", "wav2vec2"]
+    front_end: Literal["hama", "log_mel", "hama_log_mel", "wav2vec2"]
     checkpoint: str
     per_frame: int
     width: int
@@ -94,7 +95,7 @@ def features(samples: np.ndarray, frames: int, fps: float, config: SpeechConfig)
 
     Returns
     -------
-    (frames, F) float32 for `hama` and `log_mel`; the standardised samples (S,) for `wav2vec2`, whose network is part
+    (frames, F) float32; but for `wav2vec2` the standardised samples (S,) for `wav2vec2`, whose network is part
     of the model and reads them at the frame times itself.
 
     Raises
@@ -110,11 +111,12 @@ def features(samples: np.ndarray, frames: int, fps: float, config: SpeechConfig)
     if config.front_end == "wav2vec2":
         return (samples - samples.mean()) / (samples.std() + 1e-5)
     times = frame_times(frames, fps, config.per_frame)
-    if config.front_end == "hama":
-        read = read_at(phoneme_posteriors(samples), HAMA_HOP, times)
-    else:
-        read = read_at(log_mel(samples), MEL_HOP, times)
-    return read.reshape(frames, -1).astype(np.float32)
+    read = []
+    if "hama" in config.front_end:
+        read.append(read_at(phoneme_posteriors(samples), HAMA_HOP, times))
+    if "log_mel" in config.front_end:
+        read.append(read_at(log_mel(samples), MEL_HOP, times))
+    return np.concatenate(read, 1).reshape(frames, -1).astype(np.float32)
 
 
 class SpeechEncoder(nn.Module):
@@ -132,7 +134,8 @@ class SpeechEncoder(nn.Module):
             self.front_end = _pretrained(config.checkpoint)
             inputs = self.front_end.config.hidden_size * config.per_frame
         else:
-            inputs = {"hama": 191, "log_mel": MELS}[config.front_end] * config.per_frame
+            width = PHONEMES * ("hama" in config.front_end) + MELS * ("log_mel" in config.front_end)
+            inputs = width * config.per_frame
         self.embed = nn.Linear(inputs, config.width)
         self.position = nn.Conv1d(config.width, config.width, 9, padding=4, groups=config.width)
         layer = nn.TransformerEncoderLayer(

@@ -18,6 +18,8 @@ from talkmesh.models.perceptual import Network, PerceptualLoss
 from talkmesh.models.speech import SpeechConfig, SpeechEncoder
 
 SHAPES = 2  # numbers of the landmark anchor: inner lip gap and mouth width, see `domains.lip_shape`
+SPREAD_FLOOR = 0.01  # of the variance of codes, so that eq. 3 and 4 stay finite while codes are young
+RESIDUAL_FROM = 64  # channels: in the narrow layers at full size a residual block costs most and gains least
 Norm = Literal["l1", "mse", "rmse"]
 
 
@@ -76,6 +78,11 @@ class VisualEncoder(nn.Module):
         self.layers = nn.Sequential(*layers)
         side = size >> len(config.encoder)
         self.code = nn.Linear(channels * side * side, config.code)
+        # torch's default halves the signal at every layer: codes would start with a spread of a thousandth
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, 0.1)
+        nn.init.normal_(self.code.weight, std=self.code.in_features**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.code(self.layers(x).flatten(1))
@@ -104,7 +111,8 @@ class Decoder(nn.Module):
         layers: list[nn.Module] = []
         for width in config.decoder:
             layers += [nn.Conv2d(channels, 4 * width, 3, padding=1), nn.LeakyReLU(0.1), nn.PixelShuffle(2)]
-            layers.append(Residual(width))
+            if width >= RESIDUAL_FROM:
+                layers.append(Residual(width))
             channels = width
         self.layers = nn.Sequential(*layers, nn.Conv2d(channels, 3, 3, padding=1))
 
@@ -223,7 +231,7 @@ class TranscoderLoss(nn.Module):
             z_a = model.speech(batch.speech, batch.frames).float()[batch.window, batch.frame]  # (B, C)
             offset = z_a - neutral[0]
             # relative to the spread of the codes: else both sides can shrink the codes to please this term
-            spread = z_r.detach().var(0).mean() + 1e-6
+            spread = z_r.detach().var(0).mean() + SPREAD_FLOOR
             terms["cf"] = w.cf * distance(z_a, z_r.detach() if c.cf_detach else z_r, "mse") / spread  # eq. 3
             terms["cs"] = w.cs * distance(model.real(offset), batch.real, c.norm, self.pixels)
             if w.ccl:  # eq. 4

@@ -1,0 +1,134 @@
+"""The speech encoder: time without drift, bounded context, and loading of checkpoints."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from talkmesh.errors import TalkmeshError
+from talkmesh.models.speech import (
+    HAMA_HOP,
+    RATE,
+    SpeechConfig,
+    SpeechEncoder,
+    features,
+    frame_times,
+    phoneme_posteriors,
+    read_at,
+)
+
+CONFIG = SpeechConfig("log_mel", "", 2, 32, 2, 4, 3, 0.0)
+
+
+def test_frame_times_do_not_drift_over_an_hour():
+    frames = 3600 * 30
+    assert frame_times(frames, 30.0, 1)[-1] == pytest.approx(3600 - 0.5 / 30, abs=1e-9)
+    two = frame_times(4, 25.0, 2)
+    np.testing.assert_allclose(two, [0.01, 0.03, 0.05, 0.07, 0.09, 0.11, 0.13, 0.15])
+
+
+def test_reading_a_ramp_returns_the_time():
+    ramp = (np.arange(100) * 160 / RATE)[:, None].astype(np.float32)
+    times = np.array([0.0, 0.123, 0.5, 0.98])
+    np.testing.assert_allclose(read_at(ramp, 160, times)[:, 0], times, atol=1e-6)
+
+
+@pytest.mark.parametrize("fps", [24.0, 25.0, 29.97, 60.0])
+def test_a_click_is_felt_at_its_frame(fps):
+    samples = np.zeros(2 * RATE, np.float32)
+    samples[RATE : RATE + 160] = 0.5
+    fed = features(samples, int(2 * fps), fps, dataclasses.replace(CONFIG, per_frame=1))
+    loudest = int(fed.mean(1).argmax())
+    assert abs((loudest + 0.5) / fps - (RATE + 80) / RATE) <= 0.5 / fps + 0.01
+
+
+def test_context_is_bounded():
+    """A change far away must not be felt: layers * context + half the positional kernel is the reach."""
+    torch.manual_seed(0)
+    encoder = SpeechEncoder(CONFIG, 8, 25.0).eval()
+    x = torch.randn(1, 60, 160)
+    y = x.clone()
+    y[:, 30] += 1
+    reach = CONFIG.layers * CONFIG.context + 4
+    felt = ((encoder(x) - encoder(y)).abs().amax(-1)[0] > 1e-6).nonzero()[:, 0]
+    assert felt.min() >= 30 - reach
+    assert felt.max() <= 30 + reach
+    assert 30 in felt
+
+
+def test_window_equals_whole_inside():
+    torch.manual_seed(0)
+    encoder = SpeechEncoder(CONFIG, 8, 25.0).eval()
+    x = torch.randn(1, 80, 160)
+    reach = CONFIG.layers * CONFIG.context + 4
+    whole, window = encoder(x), encoder(x[:, 20:70])
+    torch.testing.assert_close(window[:, reach:-reach], whole[:, 20 + reach : 70 - reach], atol=1e-5, rtol=1e-4)
+
+
+def test_posteriors_are_log_probabilities_on_the_grid_of_the_sound():
+    rng = np.random.default_rng(0)
+    samples = (0.1 * rng.standard_normal(RATE)).astype(np.float32)
+    scaled = phoneme_posteriors(samples)
+    assert abs(len(scaled) - RATE / HAMA_HOP) <= 2
+    log_p = (scaled - 1) * 6
+    assert np.exp(log_p).sum(1) == pytest.approx(np.ones(len(log_p)), abs=0.01)
+    again = phoneme_posteriors(samples[: RATE // 2])  # the engine reuses its buffer
+    np.testing.assert_array_equal(phoneme_posteriors(samples), scaled)
+    assert len(again) < len(scaled)
+
+
+def test_both_front_ends_side_by_side():
+    samples = (0.1 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)
+    parts = [features(samples, 25, 25.0, dataclasses.replace(CONFIG, front_end=f)) for f in ("hama", "log_mel")]
+    both = features(samples, 25, 25.0, dataclasses.replace(CONFIG, front_end="hama_log_mel"))
+    assert both.shape == (25, 2 * (191 + 80))
+    np.testing.assert_array_equal(both.reshape(50, -1)[:, :191], parts[0].reshape(50, -1))
+    np.testing.assert_array_equal(both.reshape(50, -1)[:, 191:], parts[1].reshape(50, -1))
+
+
+@pytest.mark.parametrize(("samples", "what"), [(np.zeros(10, np.float32), "too short"), (None, "NaN")])
+def test_unusable_sound_is_refused(samples, what):
+    if samples is None:
+        samples = np.full(RATE, np.nan, np.float32)
+    with pytest.raises(TalkmeshError, match=what):
+        features(samples, 25, 25.0, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        hidden_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        conv_dim=(16,) * 7,
+        num_conv_pos_embeddings=8,
+        num_conv_pos_embedding_groups=2,
+    )
+    folder = tmp_path_factory.mktemp("wav2vec2")
+    Wav2Vec2Model(config).save_pretrained(folder)
+    return str(folder)
+
+
+def test_wav2vec2_from_a_folder(checkpoint):
+    config = dataclasses.replace(CONFIG, front_end="wav2vec2", checkpoint=checkpoint)
+    encoder = SpeechEncoder(config, 8, 25.0)
+    samples = (0.1 * np.random.default_rng(0).standard_normal(2 * RATE)).astype(np.float32)
+    fed = torch.from_numpy(features(samples, 50, 25.0, config))[None]
+    codes = encoder(fed, 50)
+    assert codes.shape == (1, 50, 8)
+    codes.sum().backward()
+    frozen = encoder.front_end.feature_extractor.parameters()
+    assert all(p.grad is None for p in frozen)
+    assert any(p.grad is not None for p in encoder.front_end.encoder.parameters())
+
+
+def test_missing_checkpoint_says_what_to_do(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    config = dataclasses.replace(CONFIG, front_end="wav2vec2", checkpoint="no/such-checkpoint")
+    with pytest.raises(TalkmeshError, match=r"no/such-checkpoint.*hama"):
+        SpeechEncoder(config, 8, 25.0)

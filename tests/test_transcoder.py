@@ -1,0 +1,182 @@
+"""Equations 1 to 5 against slow references, and properties that the architecture promises."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from talkmesh.models import transcoder as t
+from talkmesh.models.images import match_colours, warp
+from talkmesh.models.speech import SpeechConfig
+
+SIZE, CODE = 16, 12
+SPEECH = SpeechConfig("log_mel", "", 1, 16, 1, 2, 3, 0.0)
+CONFIG = t.TranscoderConfig(
+    code=CODE,
+    encoder=(4, 6),
+    decoder=(8, 4),
+    with_speech=True,
+    deneutral=True,
+    neutral_gradient=True,
+    norm="mse",
+    perceptual="none",
+    weights=t.Weights(1.0, 0.0, 1.0, 1.0, 1.0, 0.0),
+    mouth_weight=0.0,
+    cf_detach=False,
+    ccl_offset=False,
+    warp=0.0,
+    speech=SPEECH,
+)
+
+
+def model_of(config: t.TranscoderConfig = CONFIG) -> t.Transcoder:
+    torch.manual_seed(3)
+    colours = torch.rand(2, 2, 3) * 0.3 + 0.2
+    return t.Transcoder(config, SIZE, 25.0, torch.rand(2, 3, SIZE, SIZE), colours, torch.ones(1, SIZE, SIZE)).eval()
+
+
+def batch_of() -> t.Batch:
+    torch.manual_seed(4)
+    return t.Batch(
+        torch.rand(6, 3, SIZE, SIZE),
+        torch.rand(6, 2),
+        torch.rand(5, 3, SIZE, SIZE),
+        torch.rand(5, 2),
+        torch.rand(2, 10, 80),
+        10,
+        torch.tensor([0, 0, 0, 1, 1, 1]),
+        torch.tensor([0, 4, 9, 1, 2, 3]),
+    )
+
+
+def reference(model: t.Transcoder, batch: t.Batch) -> dict[str, float]:
+    """Equations 1 to 4 written image by image, as they are printed."""
+
+    def see(image: torch.Tensor, domain: int) -> torch.Tensor:
+        luma = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+        mean, std = ((model.colours[domain, k] * torch.tensor([0.299, 0.587, 0.114])).sum() for k in (0, 1))
+        return model.encoder(((luma - mean) / std)[None, None])[0]
+
+    neutral_r, neutral_s = see(model.neutral[0], 0), see(model.neutral[1], 1)
+    sums: dict[str, list[float]] = {"pixel_real": [], "pixel_synthetic": [], "cf": [], "cs": [], "ccl": []}
+    z_r = torch.stack([see(image, 0) for image in batch.real])
+    spread = z_r.var(0).mean() + t.SPREAD_FLOOR
+    for image in batch.synthetic:
+        z_s = see(image, 1)
+        sums["pixel_synthetic"].append(((model.synthetic((z_s - neutral_s)[None])[0] - image) ** 2).mean().item())
+    for i, image in enumerate(batch.real):
+        sums["pixel_real"].append(((model.real((z_r[i] - neutral_r)[None])[0] - image) ** 2).mean().item())
+        z_a = model.speech(batch.speech[batch.window[i]][None])[0, batch.frame[i]]
+        sums["cf"].append((((z_a - z_r[i]) ** 2).mean() / spread).item())
+        sums["cs"].append(((model.real((z_a - neutral_r)[None])[0] - image) ** 2).mean().item())
+        z_again = see(model.synthetic((z_a - neutral_r)[None])[0], 1)
+        sums["ccl"].append((((z_again - z_a) ** 2).mean() / spread).item())
+    return {name: float(np.mean(values)) for name, values in sums.items()}
+
+
+def test_terms_equal_the_printed_equations(monkeypatch):
+    monkeypatch.setattr(t, "warp", lambda x, strength: x)
+    model, batch = model_of(), batch_of()
+    with torch.no_grad():
+        terms = t.TranscoderLoss(CONFIG, SIZE)(model, batch)
+        expected = reference(model, batch)
+    assert set(terms) == set(expected)
+    for name, value in expected.items():
+        assert float(terms[name]) == pytest.approx(value, rel=2e-4), name
+
+
+def test_without_deneutralisation_codes_are_raw():
+    model = model_of(dataclasses.replace(CONFIG, deneutral=False))
+    assert torch.equal(model.neutral_codes(), torch.zeros(2, CODE))
+    images = torch.rand(2, 3, SIZE, SIZE)
+    own = model.colours[0].expand(2, 2, 3)
+    raw = model.encoder(model.look(images, 0))
+    torch.testing.assert_close(model.offsets_of_images(images, own), raw, atol=1e-5, rtol=1e-5)
+
+
+def test_neutral_image_has_zero_offset():
+    model = model_of()
+    offset = model.offsets_of_images(model.neutral[:1], model.colours[:1])
+    torch.testing.assert_close(offset, torch.zeros_like(offset), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("flows", [True, False])
+def test_gradient_through_neutral_codes_is_a_switch(flows):
+    model = model_of(dataclasses.replace(CONFIG, neutral_gradient=flows))
+    assert model.neutral_codes().requires_grad is flows
+
+
+def test_detached_cf_does_not_move_the_visual_encoder(monkeypatch):
+    monkeypatch.setattr(t, "warp", lambda x, strength: x)
+    for detach in (True, False):
+        config = dataclasses.replace(CONFIG, cf_detach=detach, deneutral=False)
+        model = model_of(config)
+        t.TranscoderLoss(config, SIZE)(model, batch_of())["cf"].backward()
+        moved = any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.encoder.parameters())
+        assert moved is not detach
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.speech.parameters())
+
+
+def test_each_term_can_be_switched_off():
+    config = dataclasses.replace(CONFIG, with_speech=False)
+    model = model_of(config)
+    assert model.speech is None
+    assert set(t.TranscoderLoss(config, SIZE)(model, batch_of())) == {"pixel_real", "pixel_synthetic"}
+    config = dataclasses.replace(CONFIG, weights=t.Weights(1, 0, 1, 1, 0, 2.0))
+    terms = t.TranscoderLoss(config, SIZE)(model_of(config), batch_of())
+    assert "ccl" not in terms
+    assert "anchor" in terms
+
+
+def test_anchor_leaves_out_frames_without_landmarks():
+    config = dataclasses.replace(CONFIG, weights=t.Weights(1, 0, 1, 1, 1, 1.0), with_speech=False, warp=0.0)
+    model, batch = model_of(config), batch_of()
+    batch.real_shapes[2] = float("nan")
+    value = t.TranscoderLoss(config, SIZE)(model, batch)["anchor"]
+    assert torch.isfinite(value)
+    value.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("norm", ["l1", "mse", "rmse"])
+def test_distance_against_numpy(norm):
+    torch.manual_seed(0)
+    a, b, w = torch.rand(3, 2, 4, 4), torch.rand(3, 2, 4, 4), torch.rand(4, 4)
+    w = w / w.mean()
+    d, v = (a - b).numpy(), w.numpy()
+    expected = {
+        "l1": (np.abs(d) * v).mean(),
+        "mse": (d**2 * v).mean(),
+        "rmse": np.mean([np.sqrt((x**2 * v).mean()) for x in d]),
+    }[norm]
+    assert float(t.distance(a, b, norm, w)) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_one_image_does_not_see_the_others_of_its_batch():
+    model = model_of()
+    images = torch.rand(4, 3, SIZE, SIZE)
+    together = model.encoder(model.look(images, 0))
+    alone = torch.cat([model.encoder(model.look(images[i : i + 1], 0)) for i in range(4)])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_size_that_cannot_be_halved_is_refused():
+    with pytest.raises(ValueError, match="18 pixels"):
+        t.Transcoder(CONFIG, 18, 25.0, torch.rand(2, 3, 18, 18), torch.rand(2, 2, 3), torch.ones(1, 18, 18))
+
+
+def test_matched_colours_have_the_wanted_statistics():
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 32, 32) * 0.5
+    own = torch.stack([images.mean((0, 2, 3)), images.std((0, 2, 3))])[None]
+    wanted = torch.tensor([[0.5, 0.4, 0.3], [0.1, 0.2, 0.05]])
+    out = match_colours(images, own, wanted)
+    torch.testing.assert_close(out.mean((0, 2, 3)), wanted[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(out.std((0, 2, 3)), wanted[1], atol=1e-4, rtol=0)
+
+
+def test_warp_of_strength_zero_changes_nothing():
+    images = torch.rand(2, 1, 16, 16)
+    torch.testing.assert_close(warp(images, 0.0), images, atol=1e-5, rtol=0)
+    assert (warp(images, 1.0) - images).abs().max() > 0.05
