@@ -1,23 +1,27 @@
-"""Clips to crops: landmarks, alignment, neutral frame, mouth-centred window."""
+"""Clips to crops: landmarks, alignment, the neutral frame, the mouth-centred window."""
 
-import logging
 from pathlib import Path
 
-from talkmesh import contracts, params
-from talkmesh.crops import Cropping, crop_corpus
+from talkmesh import contracts, params, preview
+from talkmesh.crops import Cropping, crop_corpus, samples
+from talkmesh.log import setup
 
 
 def main() -> None:
-    settings = params.section(Cropping, "crop")
+    """Write data/crops."""
     table, speakers = crop_corpus(
-        contracts.read_clips(), settings, contracts.CLIPS, Path("work/crop"), contracts.CROPS
+        contracts.read_clips(),
+        params.section(Cropping, "crop"),
+        contracts.CLIPS,
+        Path("work/crop"),
+        contracts.CROPS,
     )
     contracts.write_speakers(speakers)
     contracts.write_crop_table(table)
-    for name, speaker in speakers.items():
-        logging.info("%s: neutral frame %s:%d", name, speaker.neutral_clip, speaker.neutral_frame)
+    images, labels = samples(speakers, table, contracts.CROPS, columns=12)
+    preview.save_png(Path("reports/preview/crop.png"), preview.contact_sheet(images, 12, labels))
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    setup()
     main()

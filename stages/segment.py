@@ -1,25 +1,27 @@
-"""Cut recordings into clips: constant-rate frames, 16 kHz sound, the clip table."""
+"""Recordings to clips: constant-rate frames, 16 kHz sound, the clip table with its split."""
 
-import logging
 from pathlib import Path
 
-from talkmesh import contracts, params
-from talkmesh.clips import Segmenting, segment_corpus
+from talkmesh import contracts, params, preview
+from talkmesh.clips import Segmenting, segment_corpus, thumbnails
+from talkmesh.log import setup
 
 
 def main() -> None:
-    settings = params.section(Segmenting, "segment")
+    """Write data/clips."""
     table = segment_corpus(
-        params.read()["corpus"],
-        settings,
+        str(params.read()["corpus"]),
+        params.section(Segmenting, "segment"),
         contracts.RAW,
         contracts.GROUND_TRUTH,
         Path("work/segment"),
         contracts.CLIPS,
     )
     contracts.write_clips(table)
+    pictures, names = thumbnails(table, contracts.CLIPS, count=12, size=160)
+    preview.save_png(Path("reports/preview/segment.png"), preview.contact_sheet(pictures, 6, names))
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    setup()
     main()

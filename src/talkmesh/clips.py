@@ -5,29 +5,33 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import av.error
+import cv2
 import numpy as np
 import pandas as pd
 import soundfile
 from tqdm import tqdm
 
 from talkmesh import media
-from talkmesh.contracts import CLIP_COLUMNS, SAMPLE_RATE, GroundTruth, read_ground_truth, write_ground_truth
+from talkmesh.contracts import (
+    CLIP_COLUMNS,
+    SAMPLE_RATE,
+    GroundTruth,
+    clip_video,
+    read_ground_truth,
+    write_ground_truth,
+)
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash, link_folder, read_json, replacing, write_json
+from talkmesh.recordings import Recording, find_recordings
 from talkmesh.splits import Want, split
 
 log = logging.getLogger(__name__)
 
-# What people keep beside their videos; everything else in a speaker's folder is taken for a recording.
-COMPANIONS = frozenset(
-    ".align .csv .dvc .flac .jpg .jpeg .json .lab .md .mp3 .npy .npz .pdf .png .srt .textgrid .tsv .txt .vtt .wav "
-    ".yaml .yml".split()
-)
 HOP_S, WINDOW_S = 0.01, 0.025  # of the energy rule
 SILENT = 1e-4  # peak below which sound counts as digital silence (-80 dB of full scale)
 # Sound and picture of one recording may end this far apart; the sound is then filled with silence. Beyond it the
@@ -64,58 +68,6 @@ class Segmenting:
             raise TalkmeshError(f"segment.silence_db must be below 0; got {self.silence_db}")
 
 
-# ------------------------------------------------------------------------------------------------- recordings
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One raw video. name : unique among the corpus, the stem of its clips' names."""
-
-    path: Path
-    speaker: str
-    name: str
-
-    @property
-    def stem(self) -> str:
-        """The file name without its suffix: the sentence's name, the same for all who speak it."""
-        return self.path.stem
-
-
-def slug(text: str) -> str:
-    """Return `text` in small letters, digits, dots, dashes and underscores: safe as a folder name."""
-    return re.sub(r"[^\w.]+", "-", text.lower()).strip("-.") or "clip"
-
-
-def find_recordings(folder: Path) -> list[Recording]:
-    """Return the recordings in `folder`/<speaker>/, sorted by path.
-
-    Raises
-    ------
-    TalkmeshError
-        If there is none.
-    """
-    found = [
-        path
-        for speaker in (sorted(folder.iterdir()) if folder.is_dir() else [])
-        if speaker.is_dir() and not speaker.name.startswith(".")
-        for path in sorted(speaker.iterdir())
-        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in COMPANIONS
-    ]
-    if not found:
-        raise TalkmeshError(
-            f"no recording in {folder}: put one folder per speaker there, with the videos in it"
-        )
-    taken: dict[str, int] = {}
-    recordings = []
-    for path in found:
-        name = slug(f"{path.parent.name}-{path.stem}")
-        taken[name] = taken.get(name, 0) + 1
-        recordings.append(
-            Recording(path, path.parent.name, name if taken[name] == 1 else f"{name}.{taken[name]}")
-        )
-    return recordings
-
-
 @dataclass(frozen=True)
 class Piece:
     """One clip of a recording: times in seconds from the first frame; `frames` is 0 if it is dropped."""
@@ -131,7 +83,7 @@ class Piece:
 
 
 def loudness(audio: np.ndarray, rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Return the level (N,) in dB, every `HOP_S`, of windows of `WINDOW_S`, against the loud parts (95th percentile)."""
+    """Return the level (N,) of windows of `WINDOW_S`, every `HOP_S`, in dB against the 95th percentile."""
     hop, window = round(HOP_S * rate), round(WINDOW_S * rate)
     power = np.concatenate([[0.0], np.cumsum(np.asarray(audio, np.float64) ** 2)])
     centres = np.arange(0, len(audio), hop) + hop // 2
@@ -154,9 +106,9 @@ def pauses(level: np.ndarray, silence_s: float, silence_db: float) -> list[tuple
 def cut_points(audio: np.ndarray, params: Segmenting) -> list[float]:
     """Return the borders of a recording's clips in seconds, first 0, last its length; neighbours share a border.
 
-    A recording shorter than `whole_below_s` is one clip. Others are cut in the middle of pauses; a piece shorter than
-    `min_clip_s` is joined to the neighbour across the shorter pause; a piece longer than `max_clip_s` is cut at its
-    quietest moment.
+    A recording shorter than `whole_below_s` is one clip. Others are cut in the middle of pauses; a piece shorter
+    than `min_clip_s` is joined to the neighbour across the shorter pause; a piece longer than `max_clip_s` is cut at
+    its quietest moment.
     """
     end = len(audio) / SAMPLE_RATE
     if end < params.whole_below_s:
@@ -190,8 +142,9 @@ def slice_truth(truth: GroundTruth, start_s: float, frames: int, fps: float) -> 
     """
     position = (start_s + np.arange(frames) / fps) * truth.fps
     if position[-1] > len(truth) - 1 + max(1.0, TAIL_S * truth.fps):
+        end = start_s + frames / fps
         raise TalkmeshError(
-            f"its ground truth ends at {len(truth) / truth.fps:.2f} s, but a clip ends at {start_s + frames / fps:.2f} s"
+            f"its ground truth ends at {len(truth) / truth.fps:.2f} s, but a clip at {end:.2f} s"
         )
     position = np.clip(
         np.where(np.abs(position - position.round()) < 1e-6, position.round(), position), 0, None
@@ -220,7 +173,7 @@ def segment_recording(path: Path, truth: GroundTruth | None, params: Segmenting,
         If the recording is damaged, has no picture, no sound or only silence, or its ground truth is too short.
     """
     audio = media.read_audio(path, SAMPLE_RATE)
-    if np.abs(audio).max() < SILENT:
+    if np.abs(audio).max(initial=0) < SILENT:
         raise TalkmeshError(f"{path}: the sound is silent")
     fps, length = params.fps, len(audio) / SAMPLE_RATE
     frames = media.video_frames(path, fps)
@@ -252,14 +205,14 @@ def segment_recording(path: Path, truth: GroundTruth | None, params: Segmenting,
 
 
 def _tell_mismatch(path: Path, end: float, sound: float, more_picture: bool) -> None:
-    """Log what was cut off at the end of a recording, and why."""
+    """Log what is missing at the end of a recording, and why."""
     claimed = media.nominal_duration(path)
     if more_picture:
         log.warning("%s: the sound ends at %.2f s, before the picture; the rest is left out", path, sound)
     elif sound > end + TAIL_S:
         log.warning("%s: the picture ends at %.2f s, before the sound; the rest is left out", path, end)
-    if claimed is not None and end < claimed - 2 * TAIL_S:
-        log.warning("%s: ends at %.2f s though its header says %.2f s; is it truncated?", path, end, claimed)
+    elif claimed is not None and end < claimed - 2 * TAIL_S:
+        log.warning("%s ends at %.2f s though its header says %.2f s: it looks truncated", path, end, claimed)
 
 
 def segment_cached(
@@ -272,7 +225,10 @@ def segment_cached(
         known = read_ground_truth(truth) if truth.exists() else None
         with replacing(folder) as temporary:
             temporary.mkdir()
-            pieces = segment_recording(recording.path, known, params, temporary)
+            try:
+                pieces = segment_recording(recording.path, known, params, temporary)
+            except (av.error.FFmpegError, ValueError) as error:
+                raise TalkmeshError(f"{recording.path}: FFmpeg cannot convert it ({error})") from None
             write_json(temporary / "pieces.json", [asdict(p) for p in pieces])
     return folder, [Piece(**p) for p in read_json(folder / "pieces.json")]
 
@@ -290,7 +246,8 @@ def segment_corpus(
         If there is no recording, or none that could be used.
     """
     rows = []
-    for recording in tqdm(find_recordings(raw / corpus), "segment", unit="recording", mininterval=1):
+    recordings = find_recordings(raw / corpus)
+    for recording in tqdm(recordings, "segment", unit="recording", mininterval=1):
         row = {
             "corpus": corpus,
             "speaker": recording.speaker,
@@ -301,16 +258,18 @@ def segment_corpus(
         try:
             folder, pieces = segment_cached(recording, truth / corpus / f"{recording.stem}.npz", params, work)
         except TalkmeshError as error:
+            if isinstance(error.__cause__, OSError):  # the disk is full: no fault of the recording
+                raise
             pieces, folder = [Piece(-1, 0.0, 0.0, 0, str(error))], work
         for piece in pieces:
             clip = recording.name if piece.number < 0 else f"{recording.name}-{piece.number:02d}"
             rows.append(row | asdict(piece) | {"clip": clip})
-            if piece.dropped_why:
-                log.warning("dropped %s: %s", clip, piece.dropped_why)
-            else:
+            if not piece.dropped_why:
                 link_folder(folder / f"{piece.number:02d}", out / clip)
     table = pd.DataFrame(rows)
     kept = table["dropped_why"] == ""
+    for clip, why in zip(table["clip"][~kept], table["dropped_why"][~kept], strict=True):
+        log.warning("dropped %s: %s", clip, why)
     if not kept.any():
         raise TalkmeshError(
             f"none of the {len(table)} recordings in {raw / corpus} can be used; the first: {rows[0]['dropped_why']}"
@@ -325,3 +284,18 @@ def segment_corpus(
         (~kept).sum(),
     )
     return table[list(CLIP_COLUMNS)]
+
+
+def thumbnails(table: pd.DataFrame, folder: Path, count: int, size: int) -> tuple[np.ndarray, list[str]]:
+    """Return the middle frames (N, size, size, 3) uint8 of up to `count` kept clips, on grey, and their names."""
+    kept = table[table["dropped_why"] == ""]
+    some = kept.iloc[np.unique(np.linspace(0, len(kept) - 1, count).astype(int))]
+    pictures = np.full((len(some), size, size, 3), 127, np.uint8)
+    for picture, clip, frames in zip(pictures, some["clip"], some["frames"], strict=True):
+        video = media.read_video(clip_video(clip, folder), float(some["fps"].iloc[0]))
+        image = next(itertools.islice(video, frames // 2, None))
+        scale = size / max(image.shape[:2])
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        top, left = (size - image.shape[0]) // 2, (size - image.shape[1]) // 2
+        picture[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return pictures, list(some["clip"])

@@ -9,11 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
+from tqdm import tqdm
 
 from talkmesh import face, media, neutral
 from talkmesh.alignment import apply, compose, fit_similarity, mean_shape, residual, smooth
-from talkmesh.contracts import CROP_COLUMNS, Crops, Speaker, clip_video, write_crops
+from talkmesh.contracts import CROP_COLUMNS, Crops, Speaker, clip_video, neutral_crop, read_crops, write_crops
 from talkmesh.errors import TalkmeshError
+from talkmesh.face_model import face_landmarker_path
 from talkmesh.framing import Framing, apply_mask, window
 from talkmesh.landmarks import CORNERS, EYE_CORNERS, NOSE_BRIDGE, STABLE
 
@@ -53,7 +56,7 @@ def align(landmarks: np.ndarray, shape: np.ndarray, params: Cropping) -> np.ndar
     good = np.isfinite(landmarks[:, 0, 0])
     stable = landmarks[:, STABLE]
     if params.stabilised:
-        one = fit_similarity(mean_shape_of(stable[good]), shape)
+        one = fit_similarity(stable[good].mean(0), shape)
         return np.repeat(one[None], len(landmarks), axis=0)
     fitted = np.zeros((len(landmarks), 2, 3))
     fitted[good] = fit_similarity(stable[good], shape)
@@ -106,38 +109,55 @@ def crop_speaker(
 
     Parameters
     ----------
-    table : the speaker's clips (columns clip, split) that show a face in enough frames
+    table : the speaker's clips (columns clip, split), each with a face in enough frames
     tracks : by clip
 
     Returns
     -------
     transforms : by clip, (T, 2, 3) from source pixels to crop pixels
     speaker : neutral frame and mouth width
+
+    The mean shape and the neutral frame come from training clips, where there are any.
     """
-    teaching = [*table.loc[table["split"] == "train", "clip"]] or [*table["clip"]]
+    clips = [str(c) for c in table["clip"]]
+    teaching = [str(c) for c in table.loc[table["split"] == "train", "clip"]] or clips
     shape = mean_shape_of(np.concatenate([tracks[c].landmarks[tracks[c].good][:, STABLE] for c in teaching]))
-    aligned = {clip: align(tracks[clip].landmarks, shape, params) for clip in table["clip"]}
-    points = [apply(aligned[c], tracks[c].landmarks) for c in teaching]
-    if params.neutral == "auto":
-        place, frame = neutral.pick(points, [tracks[c].sharpness for c in teaching], shape)
+    aligned = {c: align(tracks[c].landmarks, shape, params) for c in clips}
+    clip, _, frame = params.neutral.rpartition(":")
+    number = int(frame) if clip in clips else -1
+    if number < 0:
+        points = [apply(aligned[c], tracks[c].landmarks) for c in teaching]
+        place, number = neutral.pick(points, [tracks[c].sharpness for c in teaching], shape)
         clip = teaching[place]
-    else:
-        clip, frame = _given(params.neutral, tracks)
-    corners = apply(aligned[clip][frame], tracks[clip].landmarks[frame, CORNERS])
-    framed = window(*corners, params.framing)
-    transforms = {c: compose(framed, a) for c, a in aligned.items()}
-    return transforms, Speaker(clip, frame, float(np.hypot(*(corners[1] - corners[0])) * framed[0, 0]))
+    corners = apply(aligned[clip][number], tracks[clip].landmarks[number, CORNERS])
+    framed = window(corners[0], corners[1], params.framing)
+    mouth = float(np.linalg.norm(corners[1] - corners[0]) * framed[0, 0])
+    return {c: compose(framed, a) for c, a in aligned.items()}, Speaker(clip, number, mouth)
 
 
-def _given(place: str, tracks: dict[str, face.Track]) -> tuple[str, int]:
-    clip, _, frame = place.rpartition(":")
+def check_neutral(neutral_frame: str, tracks: dict[str, face.Track]) -> None:
+    """Raise a TalkmeshError unless the parameter is auto or names a frame of these clips that shows a face."""
+    clip, _, frame = neutral_frame.rpartition(":")
+    if neutral_frame == "auto":
+        return
     if clip not in tracks or not frame.isdigit() or int(frame) >= len(tracks[clip].good):
         raise TalkmeshError(
-            f"crop.neutral must be auto or <clip>:<frame> of a clip that is kept; got '{place}'"
+            f"crop.neutral must be auto or <clip>:<frame> of a clip that is kept; got '{neutral_frame}'"
         )
     if not tracks[clip].good[int(frame)]:
-        raise TalkmeshError(f"crop.neutral names {place}, a frame in which no face was found")
-    return clip, int(frame)
+        raise TalkmeshError(f"crop.neutral is {neutral_frame}, a frame in which no face was found")
+
+
+def track_corpus(table: pd.DataFrame, workers: int, clips: Path, work: Path) -> dict[str, face.Track]:
+    """Track the face in every clip of the table, in parallel, keeping each result in `work` as soon as it is there."""
+    face_landmarker_path()  # fetched once, before the processes start
+    names = [str(c) for c in table["clip"]]
+    jobs = (
+        delayed(face.track_cached)(clip_video(c, clips), float(fps), work)
+        for c, fps in zip(names, table["fps"], strict=True)
+    )
+    found = Parallel(n_jobs=workers, return_as="generator")(jobs)
+    return dict(zip(names, tqdm(found, "landmarks", len(names), unit="clip", mininterval=1), strict=True))
 
 
 def crop_corpus(
@@ -148,46 +168,49 @@ def crop_corpus(
     Raises
     ------
     TalkmeshError
-        If no clip shows a face in enough frames.
+        If no clip shows a face in enough frames, or `crop.neutral` names no such frame.
     """
-    from joblib import Parallel, delayed
-    from tqdm import tqdm
-
-    face.face_landmarker_path()  # fetched once, before the processes start
-    rows = table[["clip", "fps"]].itertuples(index=False)
-    parallel = Parallel(n_jobs=params.workers, return_as="generator")
-    jobs = parallel(delayed(face.track_cached)(clip_video(r.clip, clips), r.fps, work) for r in rows)
-    tracks = dict(
-        zip(table["clip"], tqdm(jobs, "landmarks", len(table), unit="clip", mininterval=1), strict=True)
-    )
-    report = pd.DataFrame([_row(clip, tracks[clip], params) for clip in table["clip"]])
-    for row in report[report["dropped_why"] != ""].itertuples():
-        log.warning("dropped %s: %s", row.clip, row.dropped_why)
+    tracks = track_corpus(table, params.workers, clips, work)
+    report = pd.DataFrame([_row(clip, track, params) for clip, track in tracks.items()])
+    for clip, why in zip(report["clip"], report["dropped_why"], strict=True):
+        if why:
+            log.warning("dropped %s: %s", clip, why)
     kept = table[(report["dropped_why"] == "").to_numpy()]
     if kept.empty:
-        raise TalkmeshError(f"no clip can be used; the first: {report['clip'][0]} {report['dropped_why'][0]}")
+        raise TalkmeshError(
+            f"no clip can be used; the first, {report['clip'][0]}: {report['dropped_why'][0]}"
+        )
+    check_neutral(params.neutral, {c: tracks[c] for c in kept["clip"]})
     transforms: dict[str, np.ndarray] = {}
     speakers: dict[str, Speaker] = {}
     for name, own in kept.groupby("speaker"):
-        framed, speakers[str(name)] = crop_speaker(own, {c: tracks[c] for c in own["clip"]}, params)
+        framed, speakers[str(name)] = crop_speaker(own, tracks, params)
         transforms |= framed
-    jobs = parallel(
-        delayed(cut)(r.clip, r.fps, tracks[r.clip], transforms[r.clip], params.framing, clips, out)
-        for r in kept.itertuples()
+        log.info(
+            "%s: the neutral face is %s:%d",
+            name,
+            speakers[str(name)].neutral_clip,
+            speakers[str(name)].neutral_frame,
+        )
+    jobs = (
+        delayed(cut)(str(c), float(fps), tracks[c], transforms[c], params.framing, clips, out)
+        for c, fps in zip(kept["clip"], kept["fps"], strict=True)
     )
-    for _ in tqdm(jobs, "crop", len(kept), unit="clip", mininterval=1):
+    done = Parallel(n_jobs=params.workers, return_as="generator")(jobs)
+    for _ in tqdm(done, "crop", len(kept), unit="clip", mininterval=1):
         pass
     for column, still in (("residual_px_before", True), ("residual_px_after", False)):
         report[column] = [_motion(tracks[c], transforms.get(c), still) for c in report["clip"]]
     faces, frames = int(report["faces"].sum()), int(report["frames"].sum())
     log.info(
-        "%d of %d clips kept; a face in %d of %d frames (%.2f %%); the skull moves %.2f px before and %.2f px after "
-        "alignment (median of clips, crop pixels)",
+        "%d of %d clips kept; a face in %.2f %% of %d frames",
         len(kept),
         len(table),
-        faces,
-        frames,
         100 * faces / frames,
+        frames,
+    )
+    log.info(
+        "the skull moves %.2f crop pixels before alignment and %.2f after it (medians over clips)",
         report["residual_px_before"].median(),
         report["residual_px_after"].median(),
     )
@@ -213,3 +236,23 @@ def _motion(found: face.Track, transforms: np.ndarray | None, still: bool) -> fl
     points = found.landmarks[:, (*EYE_CORNERS, *NOSE_BRIDGE)]
     first = int(np.argmax(found.good))
     return residual(apply(transforms[first] if still else transforms, points)[found.good])
+
+
+def samples(
+    speakers: dict[str, Speaker], table: pd.DataFrame, folder: Path, columns: int
+) -> tuple[np.ndarray, list[str]]:
+    """Return crops (N, size, size, 3) uint8 to look at, and labels: a row of neutral faces, then rows of clips.
+
+    Each of up to five clips is shown by `columns` frames evenly spaced; neutral faces fill the first row in turn.
+    """
+    names = sorted(speakers)
+    rows = [names[i % len(names)] for i in range(columns)]
+    images = [neutral_crop(speakers[name], folder)[0] for name in rows]
+    labels = [f"{name} neutral" for name in rows]
+    kept = list(table.loc[table["dropped_why"] == "", "clip"])
+    for i in np.unique(np.linspace(0, len(kept) - 1, 5).astype(int)):
+        crops = read_crops(kept[i], folder)
+        for frame in np.linspace(0, len(crops.images) - 1, columns).astype(int):
+            images.append(np.array(crops.images[frame]))
+            labels.append(f"{kept[i][-8:]}:{frame}")
+    return np.stack(images), labels

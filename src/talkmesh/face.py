@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,38 +58,50 @@ def _quiet() -> Iterator[None]:
         os.close(null)
 
 
-@functools.lru_cache(maxsize=1)
-def _landmarker() -> Any:
-    """Return this process' landmarker (creation is slow, memory is not given back, forks of it hang)."""
+@contextmanager
+def landmarker() -> Iterator[Callable[[np.ndarray], np.ndarray]]:
+    """Open MediaPipe's landmarker and yield `detect` without its start-up time (40 ms).
+
+    One is opened and closed for each clip: left to the interpreter's exit, closing it fails loudly. Open it in the
+    process that uses it; it does not survive a fork.
+
+    Raises
+    ------
+    TalkmeshError
+        If the model file cannot be had.
+    """
     from mediapipe.tasks.python import BaseOptions, vision
 
-    model = face_landmarker_path()
+    options = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=str(face_landmarker_path())),
+        running_mode=vision.RunningMode.IMAGE,  # VIDEO remembers earlier frames: not reproducible
+        num_faces=FACES,
+    )
     with _quiet():
-        options = vision.FaceLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(model)),
-            running_mode=vision.RunningMode.IMAGE,  # VIDEO remembers earlier frames: not reproducible
-            num_faces=FACES,
-        )
-        landmarker = vision.FaceLandmarker.create_from_options(options)
-        _detect(landmarker, np.zeros((64, 64, 3), np.uint8))  # what is said on first use
-    return landmarker
+        network = vision.FaceLandmarker.create_from_options(options)
+        _detect(network, np.zeros((64, 64, 3), np.uint8))  # it also speaks on first use
+    try:
+        yield functools.partial(_detect, network)
+    finally:
+        network.close()
 
 
-def _detect(landmarker: Any, image: np.ndarray) -> np.ndarray:
+def _detect(network: Any, image: np.ndarray) -> np.ndarray:
     from mediapipe import Image, ImageFormat
 
     height, width = image.shape[:2]
     shrink = LONGEST_SIDE / max(height, width)
     if shrink < 1:
         image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    result = landmarker.detect(Image(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(image)))
-    faces = [[(p.x, p.y) for p in face] for face in result.face_landmarks]
-    return np.array(faces, np.float32).reshape(-1, COUNT, 2) * np.float32([width, height])
+    result = network.detect(Image(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(image)))
+    faces = [[(p.x * width, p.y * height) for p in face] for face in result.face_landmarks]
+    return np.array(faces, np.float32).reshape(-1, COUNT, 2)
 
 
 def detect(image: np.ndarray) -> np.ndarray:
     """Return the landmarks (N, 478, 2) float32 in pixels of all N faces found in an RGB image (H, W, 3) uint8."""
-    return _detect(_landmarker(), image)
+    with landmarker() as find:
+        return find(image)
 
 
 def follow(faces: Sequence[np.ndarray], width: int, height: int) -> list[int]:
@@ -145,11 +157,12 @@ def _sharpness(image: np.ndarray, face: np.ndarray) -> float:
 def track(frames: Iterator[np.ndarray]) -> Track:
     """Find and follow the face of a clip's speaker through frames (H, W, 3) uint8 RGB."""
     faces, sharpness, size = [], [], (1, 1)
-    for image in frames:
-        found = detect(image)
-        faces.append(found)
-        sharpness.append([_sharpness(image, face) for face in found])
-        size = (image.shape[1], image.shape[0])
+    with landmarker() as find:
+        for image in frames:
+            found = find(image)
+            faces.append(found)
+            sharpness.append([_sharpness(image, face) for face in found])
+            size = (image.shape[1], image.shape[0])
     chosen = follow(faces, *size)
     landmarks = np.full((len(faces), COUNT, 2), np.nan, np.float32)
     sharp = np.zeros(len(faces), np.float32)

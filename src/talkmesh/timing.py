@@ -1,0 +1,90 @@
+"""Which video frame is shown when: constant rate by timestamps, and frames as they are meant to be seen."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import av
+import av.error
+import av.filter
+
+T = TypeVar("T")
+
+
+def constant_rate(frames: Iterable[tuple[float, float, T]], fps: float) -> Iterator[T]:
+    """Choose, for each moment k / fps after the first frame, the frame nearest in time.
+
+    Parameters
+    ----------
+    frames : (time, duration, frame), seconds; frames whose time does not advance are passed over
+    fps : frames a second
+
+    Yields
+    ------
+    frame, as often as it is needed; the last one is held for its duration
+    """
+    start = previous_time = previous_duration = 0.0
+    previous: T | None = None
+    k = 0
+    for time, duration, frame in frames:
+        if previous is None:
+            start = time
+        elif time <= previous_time:
+            continue
+        else:
+            while start + k / fps <= (previous_time + time) / 2:
+                yield previous
+                k += 1
+            duration = duration or time - previous_time
+        previous, previous_time, previous_duration = frame, time, duration
+    if previous is not None:
+        count = max(1, round((previous_time + previous_duration - start) * fps))
+        while k < count:
+            yield previous
+            k += 1
+
+
+def timed(frames: Iterable[Any], rate: float) -> Iterator[tuple[float, float, Any]]:
+    """Add time and duration in seconds to decoded frames; a frame without a timestamp follows the one before."""
+    step, time = 1 / rate, -1 / rate
+    for frame in frames:
+        time = time + step if frame.pts is None else float(frame.pts * frame.time_base)
+        yield time, float(frame.duration * frame.time_base) if frame.duration else step, frame
+
+
+def upright(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
+    """Turn frames as their metadata ask (phones), weave interlaced fields out, and make pixels square.
+
+    Frames that need none of it, the usual case, pass through untouched.
+    """
+    first = next(frames, None)
+    if first is None:
+        return
+    frames = itertools.chain([first], frames)
+    aspect = stream.sample_aspect_ratio or 1
+    turn = {90: "transpose=cclock", -90: "transpose=clock", 180: "hflip,vflip", -180: "hflip,vflip"}
+    filters = [
+        "yadif=deint=interlaced" if first.interlaced_frame else "",
+        f"scale=2*trunc(iw*{float(aspect)}/2+0.5):ih,setsar=1" if aspect != 1 else "",
+        turn.get(round(first.rotation), ""),
+    ]
+    chain = ",".join(f for f in filters if f)
+    if not chain:
+        yield from frames
+        return
+    graph = av.filter.Graph()
+    nodes = [graph.add_buffer(template=stream)]
+    for part in chain.split(","):
+        name, _, arguments = part.partition("=")
+        nodes.append(graph.add(name, arguments))
+    nodes.append(graph.add("buffersink"))
+    graph.link_nodes(*nodes).configure()
+    for frame in itertools.chain(frames, [None]):
+        graph.push(frame)
+        try:
+            while True:
+                yield graph.pull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            continue
