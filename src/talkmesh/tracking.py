@@ -40,10 +40,13 @@ class Log:
     ----------
     id : str or None
         The MLflow run id, None when nothing is tracked.
+    url : str or None
+        The run's page, once MLflow's pages are served (``make mlflow``).
     """
 
-    def __init__(self, client: Any = None, run_id: str | None = None) -> None:
+    def __init__(self, client: Any = None, run_id: str | None = None, experiment: str = "") -> None:
         self.id = run_id
+        self.url = f"{_pages()}/#/experiments/{experiment}/runs/{run_id}" if run_id else None
         self._client = client
         self._buffer: list[tuple[str, float, int, int]] = []  # name, value, milliseconds, step
         self._failures = 0
@@ -172,6 +175,11 @@ def store() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
 
 
+def _pages() -> str:
+    """Return where MLflow's pages are, or would be after ``make mlflow``."""
+    return store() if store().startswith("http") else "http://127.0.0.1:5000"
+
+
 def _on() -> bool:
     return os.environ.get(SWITCH, "on").lower() not in ("off", "0", "false", "no")
 
@@ -188,7 +196,7 @@ def _start(name: str, tags: dict[str, str]) -> Log:
         if parent := os.environ.get(PARENT):
             tags["mlflow.parentRunId"] = parent
         created = client.create_run(experiment, run_name=name, tags=tags | _git())
-        return Log(client, created.info.run_id)
+        return Log(client, created.info.run_id, experiment)
     except Exception as error:
         logger.warning("MLflow is not available, %s goes on untracked: %s", name, _first_line(error))
         return Log()
