@@ -26,6 +26,7 @@ CONFIG = t.TranscoderConfig(
     cf_detach=False,
     ccl_offset=False,
     warp=0.0,
+    code_noise=0.0,
     speech=SPEECH,
 )
 
@@ -41,12 +42,13 @@ def batch_of() -> t.Batch:
     return t.Batch(
         torch.rand(6, 3, SIZE, SIZE),
         torch.rand(6, 2),
+        torch.arange(0, 6, 2),
         torch.rand(5, 3, SIZE, SIZE),
         torch.rand(5, 2),
-        torch.rand(2, 10, 80),
-        10,
         torch.tensor([0, 0, 0, 1, 1, 1]),
         torch.tensor([0, 4, 9, 1, 2, 3]),
+        10,
+        torch.rand(2, 10, 80),
     )
 
 
@@ -61,14 +63,17 @@ def reference(model: t.Transcoder, batch: t.Batch) -> dict[str, float]:
     neutral_r, neutral_s = see(model.neutral[0], 0), see(model.neutral[1], 1)
     sums: dict[str, list[float]] = {"pixel_real": [], "pixel_synthetic": [], "cf": [], "cs": [], "ccl": []}
     z_r = torch.stack([see(image, 0) for image in batch.real])
-    spread = z_r.var(0).mean() + t.SPREAD_FLOOR
+    decoded = set(batch.decoded.tolist())
+    spread = z_r[batch.decoded].var(0).mean() + t.SPREAD_FLOOR
     for image in batch.synthetic:
         z_s = see(image, 1)
         sums["pixel_synthetic"].append(((model.synthetic((z_s - neutral_s)[None])[0] - image) ** 2).mean().item())
     for i, image in enumerate(batch.real):
-        sums["pixel_real"].append(((model.real((z_r[i] - neutral_r)[None])[0] - image) ** 2).mean().item())
         z_a = model.speech(batch.speech[batch.window[i]][None])[0, batch.frame[i]]
         sums["cf"].append((((z_a - z_r[i]) ** 2).mean() / spread).item())
+        if i not in decoded:
+            continue
+        sums["pixel_real"].append(((model.real((z_r[i] - neutral_r)[None])[0] - image) ** 2).mean().item())
         sums["cs"].append(((model.real((z_a - neutral_r)[None])[0] - image) ** 2).mean().item())
         z_again = see(model.synthetic((z_a - neutral_r)[None])[0], 1)
         sums["ccl"].append((((z_again - z_a) ** 2).mean() / spread).item())
@@ -180,3 +185,13 @@ def test_warp_of_strength_zero_changes_nothing():
     images = torch.rand(2, 1, 16, 16)
     torch.testing.assert_close(warp(images, 0.0), images, atol=1e-5, rtol=0)
     assert (warp(images, 1.0) - images).abs().max() > 0.05
+
+
+def test_code_noise_reaches_the_decoders_only(monkeypatch):
+    monkeypatch.setattr(t, "warp", lambda x, strength: x)
+    quiet, noisy = (dataclasses.replace(CONFIG, code_noise=n) for n in (0.0, 1.0))
+    model, batch = model_of(), batch_of()
+    with torch.no_grad():
+        a, b = (t.TranscoderLoss(c, SIZE)(model, batch) for c in (quiet, noisy))
+    assert float(a["cf"]) == float(b["cf"])
+    assert float(a["pixel_real"]) != float(b["pixel_real"])

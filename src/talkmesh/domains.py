@@ -145,7 +145,7 @@ class Sampler:
     ----------
     real, renders, rig : the domains; the rig gives the lip shapes of the renders
     windows : windows of speech a batch; window : their length in frames; frames : real images of each window;
-    synthetic : renders a batch
+    decoded : those of them that are decoded, a divisor of `frames`; synthetic : renders a batch
     """
 
     def __init__(
@@ -157,10 +157,12 @@ class Sampler:
         windows: int,
         window: int,
         frames: int,
+        decoded: int,
         synthetic: int,
     ) -> None:
         self.real, self.renders = real, renders
-        self.windows, self.window, self.frames, self.synthetic = windows, window, frames, synthetic
+        self.windows, self.window, self.synthetic = windows, window, synthetic
+        self.frames, self.decoded = frames, decoded
         deltas = rig.deltas[:, rig.landmarks, :2]
         points = rig.neutral[rig.landmarks, :2] + np.einsum("nk,kld->nld", renders.poses, deltas)
         self.shapes = lip_shape(points, rig.neutral[rig.landmarks, :2])
@@ -177,7 +179,7 @@ class Sampler:
             inside = np.flatnonzero(clip.good[start : start + self.window])
             if not len(inside):
                 inside = np.arange(min(self.window, len(clip.images)))
-            picked = np.sort(rng.choice(inside, self.frames, replace=len(inside) < self.frames))
+            picked = rng.choice(inside, self.frames, replace=len(inside) < self.frames)
             images.append(clip.images[start + picked])
             colours.append(np.repeat(clip.colours[None], self.frames, 0))
             shapes.append(clip.shapes[start + picked])
@@ -193,12 +195,13 @@ class Sampler:
         return Batch(
             real.to(device),
             torch.from_numpy(np.concatenate(shapes)).to(device),
+            torch.arange(0, len(real), self.frames // self.decoded, device=device),
             to_tensor(self.renders.images[drawn]).to(device),
             torch.from_numpy(self.shapes[drawn]).to(device),
-            torch.from_numpy(np.stack(speech)).to(device) if speech else None,
-            self.window,
             torch.tensor(window, device=device),
             torch.tensor(frame, device=device),
+            self.window,
+            torch.from_numpy(np.stack(speech)).to(device) if speech else None,
         )
 
     def _speech(self, clip: Clip, start: int) -> np.ndarray:

@@ -28,11 +28,12 @@ Curves = list[tuple[int, str, float, str]]
 @dataclass(frozen=True)
 class BatchConfig:
     """windows : windows of speech a step; window : their length in frames; frames : real images of each;
-    synthetic : renders a step."""
+    decoded : how many of them are decoded (a divisor of `frames`); synthetic : renders a step."""
 
     windows: int
     window: int
     frames: int
+    decoded: int
     synthetic: int
 
 
@@ -71,7 +72,7 @@ def fit_transcoder(
     model.to(device, memory_format=torch.channels_last)
     loss = TranscoderLoss(stage.model, framing.size).to(device)
     b = stage.batch
-    sampler = Sampler(real, renders, rig, framing, b.windows, b.window, b.frames, b.synthetic)
+    sampler = Sampler(real, renders, rig, framing, b.windows, b.window, b.frames, b.decoded, b.synthetic)
 
     def losses(rng: np.random.Generator) -> dict[str, Tensor]:
         return loss(model, sampler.draw(rng, device))

@@ -24,6 +24,7 @@ HAMA_HOP = 320  # samples between two phoneme posteriors: 20 ms, centred on mult
 MEL_HOP = 160  # samples between two mel frames: 10 ms, centred
 MELS = 80
 PHONEMES = 191  # hama's classes
+CODE_SCALE = 0.1  # codes of E_V spread by about this much: E_A's steps have to be as fine
 LOG_FLOOR = -12.0  # natural logarithm; posteriors below are noise
 
 
@@ -153,7 +154,7 @@ class SpeechEncoder(nn.Module):
         x = x + functional.gelu(self.position(x.transpose(1, 2)).transpose(1, 2))
         index = torch.arange(x.shape[1], device=x.device)
         far = (index[:, None] - index[None]).abs() > self.config.context  # (T, T), True = not seen
-        return self.code(self.layers(x, mask=far))
+        return CODE_SCALE * self.code(self.layers(x, mask=far))
 
     def _read(self, hidden: Tensor, frames: int) -> Tensor:
         """Read hidden states (B, N, D), 320 samples apart and centred on 200, at the frame times: (B, T, D')."""

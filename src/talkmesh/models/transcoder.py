@@ -42,7 +42,9 @@ class TranscoderConfig:
     three-stage method); deneutral : offset codes (eq. 1) or raw ones; neutral_gradient : gradients flow through the
     neutral codes; norm : reading of the paper's ||.||_2 for pixels; mouth_weight : extra weight of pixels at the
     mouth; cf_detach : E_A follows E_V and not the reverse; ccl_offset : compare offset codes in eq. 4 in place of
-    the raw ones; warp : strength of the random warp of E_V's input."""
+    the raw ones; warp : strength of the random warp of E_V's input; code_noise : noise on the offset codes that
+    decoders learn from, in units of the codes' spread (not in the paper: it keeps D_S on the character's own
+    expressions when it is given the speaker's)."""
 
     code: int
     encoder: tuple[int, ...]
@@ -57,6 +59,7 @@ class TranscoderConfig:
     cf_detach: bool
     ccl_offset: bool
     warp: float
+    code_noise: float
     speech: SpeechConfig
 
 
@@ -185,18 +188,20 @@ def distance(a: Tensor, b: Tensor, norm: Norm, weight: Tensor | None = None) -> 
 class Batch:
     """One training batch. Images are in [0, 1] with matched colours; `shapes` are the anchor's labels.
 
-    real (B, 3, H, W), real_shapes (B, 2); synthetic (B', 3, H, W), synthetic_shapes (B', 2); speech (W, T, F) or
-    (W, S) windows of T frames; window, frame (B,): which frame of which window each real image is.
+    real (B, 3, H, W), real_shapes (B, 2); decoded (D,): which of them are decoded (decoders cost most of a step; the
+    others serve E_A as targets); synthetic (B', 3, H, W), synthetic_shapes (B', 2); speech (W, T, F) or (W, S):
+    windows of T frames; window, frame (B,): which frame of which window each real image is.
     """
 
     real: Tensor
     real_shapes: Tensor
+    decoded: Tensor
     synthetic: Tensor
     synthetic_shapes: Tensor
+    window: Tensor
+    frame: Tensor
+    frames: int
     speech: Tensor | None = None
-    frames: int = 0
-    window: Tensor | None = None
-    frame: Tensor | None = None
 
 
 class TranscoderLoss(nn.Module):
@@ -214,35 +219,45 @@ class TranscoderLoss(nn.Module):
     def forward(self, model: Transcoder, batch: Batch) -> dict[str, Tensor]:
         c, w = self.config, self.config.weights
         neutral = model.neutral_codes()  # (2, C)
-        seen = [model.look(x, i) for i, x in enumerate((batch.real, batch.synthetic))]
+        shown = batch.real[batch.decoded]
+        seen = [model.look(x, i) for i, x in enumerate((shown, batch.synthetic))]
         codes = model.encoder(torch.cat([warp(x, c.warp) for x in seen])).float()
-        z_r, z_s = codes.split([len(batch.real), len(batch.synthetic)])
-        out_r, out_s = model.real(z_r - neutral[0]), model.synthetic(z_s - neutral[1])
+        z_r, z_s = codes.split([len(shown), len(batch.synthetic)])
+        d_r, d_s = z_r - neutral[0], z_s - neutral[1]  # eq. 1
+        spread = d_r.detach().var(0).mean() + SPREAD_FLOOR
+        out_r, out_s = (
+            decoder(self._noisy(d, spread)) for decoder, d in ((model.real, d_r), (model.synthetic, d_s))
+        )
         terms = {  # eq. 2
-            "pixel_real": w.pixel * distance(out_r, batch.real, c.norm, self.pixels),
+            "pixel_real": w.pixel * distance(out_r, shown, c.norm, self.pixels),
             "pixel_synthetic": w.pixel * distance(out_s, batch.synthetic, c.norm, self.pixels),
         }
         if c.perceptual != "none" and w.perceptual:
-            pairs = torch.cat([out_r, out_s]), torch.cat([batch.real, batch.synthetic])
+            pairs = torch.cat([out_r, out_s]), torch.cat([shown, batch.synthetic])
             terms["perceptual"] = 2 * w.perceptual * self.perceptual(*pairs)
-        anchored = [(z_r - neutral[0], batch.real_shapes), (z_s - neutral[1], batch.synthetic_shapes)]
+        anchored = [(d_r, batch.real_shapes[batch.decoded]), (d_s, batch.synthetic_shapes)]
         if batch.speech is not None and model.speech is not None:
-            assert batch.window is not None
             z_a = model.speech(batch.speech, batch.frames).float()[batch.window, batch.frame]  # (B, C)
+            with torch.set_grad_enabled(not c.cf_detach):  # E_A follows what E_V sees without a warp
+                target = model.encoder(model.look(batch.real, 0)).float()
             offset = z_a - neutral[0]
             # relative to the spread of the codes: else both sides can shrink the codes to please this term
-            spread = z_r.detach().var(0).mean() + SPREAD_FLOOR
-            terms["cf"] = w.cf * distance(z_a, z_r.detach() if c.cf_detach else z_r, "mse") / spread  # eq. 3
-            terms["cs"] = w.cs * distance(model.real(offset), batch.real, c.norm, self.pixels)
+            terms["cf"] = w.cf * distance(z_a, target, "mse") / spread  # eq. 3
+            heard = offset[batch.decoded]
+            terms["cs"] = w.cs * distance(model.real(heard), shown, c.norm, self.pixels)
             if w.ccl:  # eq. 4
-                again = model.encoder(model.look(model.synthetic(offset), 1)).float()
+                again = model.encoder(model.look(model.synthetic(heard), 1)).float()
                 shift = neutral[1] - neutral[0] if c.ccl_offset else 0.0
-                terms["ccl"] = w.ccl * distance(again - shift, z_a, "mse") / spread
+                terms["ccl"] = w.ccl * distance(again - shift, z_a[batch.decoded], "mse") / spread
             anchored.append((offset, batch.real_shapes))
         if model.anchor is not None:
-            errors = [
-                ((model.anchor(offset) - shapes).square() * torch.isfinite(shapes)).nan_to_num().mean()
+            errors = [  # shapes are unknown (NaN) where no face was found
+                ((model.anchor(offset) - shapes.nan_to_num()) * torch.isfinite(shapes)).square().mean()
                 for offset, shapes in anchored
             ]
             terms["anchor"] = w.anchor * torch.stack(errors).sum()
         return terms
+
+    def _noisy(self, offset: Tensor, spread: Tensor) -> Tensor:
+        """Add noise to offset codes: a decoder then ignores what its own domain never shows it."""
+        return offset + self.config.code_noise * spread.sqrt() * torch.randn_like(offset)
