@@ -84,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    command("sample", _sample, "make the embedded corpus", SAMPLE)
+    sample = command("sample", _sample, "make the embedded corpus", SAMPLE)
+    sample.add_argument("--first", action="store_true", help="the first recording only, to have a look")
     animate = command("animate", _animate, "let the character say a sound file", ANIMATE)
     animate.add_argument(
         "sound", metavar="WAV", type=Path, help="speech, any format and rate (wav, flac, mp3, mp4)"
@@ -106,11 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _sample(_: argparse.Namespace) -> None:
+def _sample(arguments: argparse.Namespace) -> None:
     _speak()
-    from talkmesh import sample
+    from talkmesh.params import section
+    from talkmesh.sample.corpus import SampleConfig, write_corpus
 
-    sample.main()
+    print(write_corpus(section(SampleConfig, "sample"), only_first=arguments.first))
 
 
 def _animate(arguments: argparse.Namespace) -> None:
