@@ -7,8 +7,7 @@ from tqdm import tqdm
 
 from talkmesh import params
 from talkmesh.animate import animate, load, write_bundle
-from talkmesh.contracts import PREDICTIONS, RIGS, clip_audio, write_prediction
-from talkmesh.domains import kept_clips
+from talkmesh.contracts import PREDICTIONS, RIGS, clip_audio, read_kept, write_prediction
 from talkmesh.log import setup
 from talkmesh.media import read_audio
 from talkmesh.strips import write_strip
@@ -21,7 +20,7 @@ def main(method: str) -> None:
     parts = Path("models/transcoder") / variant, Path("models/regressor/cg")
     write_bundle(folder, *parts, RIGS / "character.npz")
     bundle = load(folder)
-    for row in tqdm(list(kept_clips("test").itertuples()), desc=method):
+    for row in tqdm(list(read_kept("test").itertuples()), desc=method):
         animation = animate(bundle, read_audio(clip_audio(str(row.clip))), int(row.frames))
         write_prediction(PREDICTIONS / method / f"{row.clip}.npz", animation.vertices, bundle.fps, bundle.rig)
         write_strip(PREDICTIONS / method, str(row.clip), animation.decoded, animation.translated)

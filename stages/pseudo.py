@@ -9,8 +9,7 @@ from tqdm import tqdm
 
 from talkmesh import params
 from talkmesh.animate import assemble, translate
-from talkmesh.contracts import PREDICTIONS, RIGS, read_crops, write_prediction
-from talkmesh.domains import kept_clips
+from talkmesh.contracts import PREDICTIONS, RIGS, read_crops, read_kept, write_prediction
 from talkmesh.framing import soft_mask
 from talkmesh.log import setup
 from talkmesh.models.images import colour_statistics
@@ -31,7 +30,7 @@ def main(method: str) -> None:
     parts = Path("models/transcoder") / stage.methods[method], Path("models/regressor/cg")
     bundle = assemble(*parts, RIGS / "character.npz")
     mask = soft_mask(bundle.framing)
-    table = kept_clips()
+    table = read_kept()
     for row in tqdm(list(table[table["split"].isin(stage.splits)].itertuples()), desc=method):
         images = np.asarray(read_crops(str(row.clip)).images)
         animation = translate(bundle, images, colour_statistics(images[::5], mask))

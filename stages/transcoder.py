@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from talkmesh import params, tracking
-from talkmesh.contracts import RENDERS, RIGS, read_renders
-from talkmesh.domains import kept_clips, read_real
+from talkmesh.contracts import RENDERS, RIGS, read_kept, read_renders
+from talkmesh.domains import read_real
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash
 from talkmesh.fitting import TranscoderStage, decoded_sheet, fit_transcoder
@@ -28,7 +28,7 @@ def main(variant: str) -> None:
     stage = params.section(TranscoderStage, "transcoder", variants[variant])
     framing = Framing.of_params()
     speech = stage.model.speech if stage.model.with_speech else None
-    real, held_out = (read_real(kept_clips(split), framing, speech) for split in ("train", "val"))
+    real, held_out = (read_real(read_kept(split), framing, speech) for split in ("train", "val"))
     renders, rig = read_renders(RENDERS / "cg"), read_rig(RIGS / "character.npz")
     key = content_hash(stage, framing, rig.hash, *[c.images for c in real.clips], renders.poses)
     folder = Path("models/transcoder") / variant

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkmesh import media
@@ -73,6 +73,7 @@ def numbers(path: Path, fps: float) -> list[int]:
 # ------------------------------------------------------------------------------------------- choice of frames
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 200), min_size=1, max_size=30),
     st.integers(-3000, 90_000),

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from talkmesh.contracts import CLIPS, CROPS, Renders, clip_audio, neutral_crop, read_clips, read_crops, read_speakers
+from talkmesh.contracts import CLIPS, CROPS, Renders, clip_audio, neutral_crop, read_crops, read_speakers
 from talkmesh.errors import TalkmeshError
 from talkmesh.framing import Framing, soft_mask
 from talkmesh.landmarks import CORNERS, INNER_LOWER, INNER_UPPER, LIPS
@@ -107,14 +107,6 @@ def read_real(
     if not own:
         own = [colour_statistics(np.asarray(read_crops(speakers[names[0]].neutral_clip, crops).images[::5]), mask)]
     return Real(opened, neutral, own[0], colours, float(table["fps"].iloc[0]))
-
-
-def kept_clips(split: str | None = None) -> pd.DataFrame:
-    """Return the clip table without what `segment` or `crop` dropped."""
-    table = read_clips(split=split)
-    crops = pd.read_csv(CROPS / "crops.csv", dtype={"clip": str})
-    kept = crops.loc[crops["dropped_why"].fillna("") == "", "clip"]
-    return table[table["clip"].isin(kept)].reset_index(drop=True)
 
 
 def to_tensor(images: np.ndarray) -> Tensor:

@@ -63,10 +63,11 @@ def smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
 def hair_region(skin: Skin) -> np.ndarray:
     """Return how much each skin vertex (n,) belongs to the hair."""
     x, y, z = skin.position.T
-    nape = smoothstep(650, 668, y + 0.55 * np.clip(z, -50, 60))
-    sideburn = 1 - smoothstep(66, 80, z - 0.28 * (y - 735))
-    crown = smoothstep(786, 800, y - 0.10 * np.abs(x))
-    return (1 - smoothstep(0.2, 0.5, skin.ears)) * np.clip(np.maximum(nape * sideburn, crown), 0, 1)
+    ax = np.abs(x)
+    line = 786 - 0.004 * ax**2  # of the forehead, lower at the temples
+    front = smoothstep(-3, 6, y - line) * smoothstep(30, 60, z)
+    behind = smoothstep(0, 10, 72 - z + 0.18 * (y - 735)) * smoothstep(690, 700, y + 0.9 * np.clip(-z, 0, 50))
+    return np.maximum(front, behind) * (1 - smoothstep(0.15, 0.4, skin.ears))
 
 
 def paint_skin(skin: Skin, look: Look) -> np.ndarray:
@@ -96,7 +97,7 @@ def paint_skin(skin: Skin, look: Look) -> np.ndarray:
     )
     colours = blend(colours, np.asarray(look.skin) * (0.62, 0.63, 0.68), 0.6 * look.stubble * beard)
     colours = blend(colours, np.asarray(look.skin) * (0.72, 0.58, 0.55), 0.35 * skin.eyelids)
-    colours = colours * (1 - 0.45 * np.clip(skin.cavity / 4.0, -0.15, 1))[:, None]
+    colours = colours * (1 - 0.30 * np.clip(skin.cavity / 4.0, -0.15, 1))[:, None]
     if not look.bald:
         strand = 1 + 0.10 * np.sin(ax * 1.1 + 0.5 * np.sin(y * 0.21)) * np.sin(z * 0.45 + y * 0.2)
         colours = blend(colours, np.asarray(look.hair) * strand[:, None], hair_region(skin))
@@ -120,6 +121,18 @@ def paint_brow(along: np.ndarray, across: np.ndarray, look: Look) -> np.ndarray:
     """Return the colours (n, 3) of an eyebrow: dense in the middle, fading into the skin at its borders."""
     hair = (1 - 0.75 * np.abs(across) ** 2) * np.interp(along, [0, 0.15, 0.8, 1], [0.35, 0.9, 0.9, 0.5])
     return blend(np.tile(np.asarray(look.skin, np.float32) * 0.9, (len(along), 1)), look.brows, hair)
+
+
+def paint_lash(count: int, dark: float, look: Look) -> np.ndarray:
+    """Return the colours (count, 3) of a lash strip, from skin to brow colour as `dark` goes from 0 to 1."""
+    skin = np.tile(np.asarray(look.skin, np.float32) * 0.8, (count, 1))
+    return blend(skin, np.asarray(look.brows) * 0.6, np.full(count, dark))
+
+
+def paint_tongue(position: np.ndarray, look: Look) -> np.ndarray:
+    """Return the colours (n, 3) of the tongue, darker towards the throat; `position` (n, 3) on the base mesh, mm."""
+    depth = np.clip((140 - position[:, 2]) / 60, 0, 1)
+    return (np.asarray(look.tongue) * (0.85 - 0.67 * depth[:, None])).astype(np.float32)
 
 
 def paint_teeth(along: np.ndarray, across: np.ndarray, row: np.ndarray, look: Look) -> np.ndarray:

@@ -29,6 +29,18 @@ LOWER_TEETH = (
 )
 UPPER_WIDTHS = (8.4, 6.6, 7.4, 6.8, 6.6, 9.5)  # mm, from the middle incisor to the first molar
 LOWER_WIDTHS = (5.3, 5.8, 6.6, 6.9, 7.0, 10.0)
+TOOTH_COLUMNS = (0.0, 0.12, 0.5, 0.88)  # of a tooth's width
+# Rows of a row of teeth: place among the helper's rows in the middle and at the sides of a tooth (gums reach further
+# between the teeth, corners are rounded), mm of bulge, and the row that `look.paint_teeth` is told.
+TOOTH_ROWS = (
+    (0.0, 0.0, -0.4, 0.0),
+    (0.93, 1.15, 0.15, 0.65),
+    (0.94, 1.16, 0.35, 1.0),
+    (1.05, 1.16, 0.9, 1.1),
+    (1.47, 1.54, 0.85, 1.5),
+    (2.0, 1.92, 0.25, 2.0),
+    (2.25, 2.25, -0.4, 2.75),
+)
 BROW = (
     (11.0, 746.5, 3.6),
     (22.0, 748.8, 3.7),
@@ -99,52 +111,45 @@ def _affine(helper: np.ndarray, points: np.ndarray, ids: np.ndarray, count: int)
 
 
 def teeth(base: np.ndarray, upper: bool, shift: tuple[float, float, float]) -> Part:
-    """Return one row of teeth with its gums, spread along the helper's arch; each tooth bulges a little."""
+    """Return one row of teeth with its gums, spread along the helper's arch and moved by `shift` mm.
+
+    The helper is a grid of 4 rows and 17 columns. A finer grid is laid over it: columns at the borders, sides and
+    middle of each tooth, rows as in `TOOTH_ROWS`, pushed outward so that each tooth bulges.
+    """
     right = np.array(UPPER_TEETH if upper else LOWER_TEETH)
-    ids = np.column_stack([_mirrored(base, right[:, :0:-1]), right])  # (4 rows, 17 columns)
+    ids = np.column_stack([_mirrored(base, right[:, :0:-1]), right])
     edge = base[ids[2]]
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(edge, axis=0), axis=1))])
-    length -= length[8]
-    borders = np.concatenate([[0], np.cumsum(UPPER_WIDTHS if upper else LOWER_WIDTHS)])
-    steps = np.array([0.0, 0.12, 0.5, 0.88])
-    half = np.concatenate([b0 + steps * (b1 - b0) for b0, b1 in zip(borders[:-1], borders[1:], strict=True)])
-    half = np.append(half, borders[-1])
-    across = np.append(np.tile(np.array([-1.0, -0.76, 0.0, 0.76]), len(borders) - 1), 1.0)
-    s = np.concatenate([-half[:0:-1], half])
-    across = np.abs(np.concatenate([-across[:0:-1], across]))
-    columns = CubicSpline(length, np.eye(17))(s)  # (m, 17): smooth arch as weights of the helper's columns
-    margin = 1.0 + 0.22 * across**2 - 0.06  # gums reach between the teeth
-    biting = 2.0 - 0.08 * across**4
-    rows = np.stack(
-        [0 * s, margin - 0.012, margin, (margin + 1.15) / 2, (margin + biting) / 2, biting, 2.25 + 0 * s]
-    )
+    widths = np.array(UPPER_WIDTHS if upper else LOWER_WIDTHS)
+    starts = np.cumsum([0, *widths[:-1]])
+    half = np.append(starts[:, None] + widths[:, None] * TOOTH_COLUMNS, widths.sum())
+    along = np.concatenate([-half[:0:-1], half])  # mm from the middle of the arch
+    across = np.append(np.tile(np.abs(2 * np.array(TOOTH_COLUMNS) - 1), len(widths)), 1.0)
+    across = np.concatenate([across[:0:-1], across])  # of a tooth: 0 in its middle, 1 at its sides
+    columns = CubicSpline(length - length[8], np.eye(17))(along)  # (m, 17): a smooth arch
     tangent = columns @ np.gradient(edge, axis=0)
-    outward = np.column_stack([tangent[:, 2], 0 * s, -tangent[:, 0]]) * -1.0
+    outward = np.column_stack([-tangent[:, 2], 0 * along, tangent[:, 0]])
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    bulge = np.array([0.0, 0.15, 0.35, 0.9, 0.85, 0.25, -0.4])[:, None] * (1.15 - across**2)
-    bulge[0] -= 0.4
-    weights, offsets = [], []
-    for row, push in zip(rows, bulge, strict=True):
-        low = np.clip(row.astype(int), 0, 2)
-        share = row - low
-        block = np.zeros((len(s), 4, 17))
-        block[np.arange(len(s)), low] = columns * (1 - share)[:, None]
-        block[np.arange(len(s)), low + 1] += columns * share[:, None]
-        weights.append(block.reshape(len(s), -1))
-        offsets.append(outward * push[:, None] + shift)
-    dense = np.concatenate(weights)
+    blocks, offsets = [], []
+    for middle, side, push, _ in TOOTH_ROWS:
+        row = middle + (side - middle) * across**2
+        low = np.minimum(row.astype(int), 2)
+        block = np.zeros((len(along), 4, 17))
+        block[np.arange(len(along)), low] = columns * (1 - row + low)[:, None]
+        block[np.arange(len(along)), low + 1] = columns * (row - low)[:, None]
+        blocks.append(block.reshape(len(along), -1))
+        offsets.append(outward * (push * (1.15 - across**2))[:, None] + shift)
+    dense = np.concatenate(blocks)
     r, c = np.indices(dense.shape)
-    matrix = sparse.csr_matrix((dense.ravel(), (r.ravel(), ids.ravel()[c.ravel()])), (len(dense), len(base)))
-    faces = grid_faces(len(rows), len(s))
+    faces = grid_faces(len(TOOTH_ROWS), len(along))
     return Part(
-        matrix,
+        sparse.csr_matrix((dense.ravel(), (r.ravel(), ids.ravel()[c.ravel()])), (len(dense), len(base))),
         np.concatenate(offsets),
         faces if upper else faces[:, ::-1],
         {
-            "along": np.tile(s / borders[-1], len(rows)),
-            "across": np.tile(across, len(rows)),
-            "row": np.concatenate([np.where(np.arange(len(s)) >= 0, row, row) for row in rows])
-            + np.repeat([0, -0.3, 0.05, 0, 0, 0, 0.5], len(s)),
+            "along": np.tile(along / widths.sum(), len(TOOTH_ROWS)),
+            "across": np.tile(across, len(TOOTH_ROWS)),
+            "row": np.repeat([painted for *_, painted in TOOTH_ROWS], len(along)),
         },
     )
 

@@ -128,11 +128,14 @@ def perform(names: Sequence[str], how: Performance) -> np.ndarray:
 def _sides(names: Sequence[str]) -> dict[str, list[int]]:
     """Return the columns of each unit: two where the rig tells left from right, one else."""
     index = {name: i for i, name in enumerate(names)}
-    pairs = {n[:-4]: [i, index[n[:-4] + "Right"]] for n, i in index.items() if n[-4:] == "Left" and n[:-4] + "Right" in index}  # fmt: skip
-    return {
-        **{n: [i] for n, i in index.items()},
-        **{u: p for u, p in pairs.items() if u not in ("jaw", "mouth")},
-    }
+    stems = [
+        n.removesuffix("Left")
+        for n in names
+        if n.endswith("Left") and n.removesuffix("Left") + "Right" in index
+    ]
+    # jawLeft and mouthLeft are ways to move, not sides
+    pairs = {s: [index[s + "Left"], index[s + "Right"]] for s in stems if s not in ("jaw", "mouth")}
+    return {name: [i] for name, i in index.items()} | pairs
 
 
 def _facs(

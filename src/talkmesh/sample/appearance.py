@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.sparse import csgraph, csr_matrix
 
 from talkmesh.render import normal_operator, perspective, vertex_normals
@@ -21,20 +21,22 @@ from talkmesh.rig.parts import grid_faces, triangles
 from talkmesh.sample.idle import Head
 from talkmesh.sample.studio import BROW, CLOTH, HAIR, LASH, SKIN, TEETH, WET, Lighting, Studio, Surface
 
-IDENTITY = anny.Identity(age=0.6, gender=0.0, african=0.25, asian=0.55, caucasian=0.8, seed=11, shape=0.45)
+IDENTITY = anny.Identity(age=0.6, gender=0.0, african=0.25, asian=0.55, caucasian=0.8, seed=7, shape=0.35)
 LOOK = anny.Look(
     skin=(0.70, 0.50, 0.39),
     lips=(0.60, 0.31, 0.29),
     hair=(0.10, 0.065, 0.05),
     brows=(0.13, 0.09, 0.07),
     iris=(0.30, 0.18, 0.10),
+    tongue=(0.60, 0.30, 0.29),
     flush=0.45,
-    hair_mm=0.0,
+    bald=True,  # hair is a mesh of its own
 )
 PULLOVER, HAIR_COLOUR = (0.16, 0.30, 0.33), (0.27, 0.17, 0.115)
 # Materials of the connected pieces of the rig's mesh, in order: skin, eyes, teeth, tongue, brows, lashes.
 PIECES = (SKIN, WET, WET, TEETH, TEETH, TEETH, BROW, BROW, *[LASH] * 4)
 CAMERA_MM = 900.0  # from the camera to the face
+NECKLINE = -130.0  # mm, height of the pullover's rim
 VIEW_MM = 330.0  # height of the picture at the face
 AIM = (0.0, 12.0, 40.0)  # what the camera looks at
 SKULL_CENTRE, SKULL_RADII = np.array([0.0, 60.0, 16.0]), np.array([88.0, 94.0, 93.0])  # the hull that hair lies on
@@ -122,9 +124,21 @@ def _head(rig: Rig) -> Piece:
     links = np.concatenate([rig.faces[:, [0, 1]], rig.faces[:, [1, 2]]])
     graph = csr_matrix((np.ones(len(links)), links.T), (count, count))
     material = np.array(PIECES)[csgraph.connected_components(graph, directed=False)[1]]
-    gloss = np.zeros((count, 2))
-    gloss[rig.lips, 0] = 1.0
-    return Piece(rig.neutral, rig.faces, rig.colours, material, gloss)
+    detail = np.column_stack([np.zeros(count), np.where(material == SKIN, _blotches(rig.neutral / 12.0), 0)])
+    detail[rig.lips] = (1.0, 0.0)
+    return Piece(rig.neutral, rig.faces, _mottled(rig.neutral, rig.colours, material == SKIN), material, detail)
+
+
+def _mottled(vertices: np.ndarray, colours: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Return colours with the large uneven patches of skin, redder and paler, `where` it is skin."""
+    patches = _blotches(vertices / 9.0)[:, None] - 0.5
+    return colours * np.where(where[:, None], 1 + patches * (0.05, 0.08, 0.09), 1)
+
+
+def _blotches(points: np.ndarray) -> np.ndarray:
+    """Return smooth noise (n,) in [0, 1] at points (n, 3), about one patch a unit."""
+    volume = np.random.default_rng(1).random((40, 40, 40))
+    return map_coordinates(volume, (points + 20).T, order=1, mode="wrap")
 
 
 def _neck_ids(base: makehuman.Base, shaped: np.ndarray) -> np.ndarray:
@@ -140,26 +154,33 @@ def _neck_quads(base: makehuman.Base, shaped: np.ndarray) -> np.ndarray:
 
 def _neck(base: makehuman.Base, shaped: np.ndarray, head_ids: np.ndarray) -> Piece:
     quads, ids = _neck_quads(base, shaped), _neck_ids(base, shaped)
-    colours = np.tile(np.asarray(LOOK.skin), (len(ids), 1))
-    return Piece(
-        shaped[ids], triangles(np.searchsorted(ids, quads)), colours, np.full(len(ids), SKIN), np.zeros((len(ids), 2))
-    )
+    colours = _mottled(shaped[ids], np.tile(np.asarray(LOOK.skin), (len(ids), 1)), np.ones(len(ids), bool))
+    faces = triangles(np.searchsorted(ids, quads))
+    return Piece(shaped[ids], faces, colours, np.full(len(ids), SKIN), np.zeros((len(ids), 2)))
 
 
 def _pullover(base: makehuman.Base, shaped: np.ndarray) -> Piece:
-    """Return the torso of the helper body suit, cut along a sloping neckline with a thick rim."""
-    neckline = -122.0 - 0.25 * shaped[:, 2]
+    """Return the torso of the helper body suit, cut around the neck, with a thick rim."""
+    x, y, z = shaped.T
+    inside = NECKLINE + 0.5 * np.maximum(np.abs(x) - 35, 0) - 0.25 * z - y  # mm below the rim, about
     suit = base.quads["helper-tights"]
-    below = shaped[suit][..., 1] < neckline[suit]
-    suit = suit[below.any(1) & (shaped[suit][..., 1] > -420).all(1)]
+    suit = suit[(inside[suit] > 0).any(1) & (shaped[suit][..., 1] > -420).all(1)]
     ids = np.unique(suit)
-    faces = triangles(np.searchsorted(ids, suit))
-    vertices = shaped[ids].copy()
-    vertices[:, 1] = np.minimum(vertices[:, 1], neckline[ids])
+    quads = np.searchsorted(ids, suit)
+    vertices, inside = shaped[ids], inside[ids]
+    cut = np.zeros((len(ids), 4))  # sum of the points at which edges cross the rim, and their number
+    for i in range(4):
+        for a, b in ((quads[:, i], quads[:, (i + 1) % 4]), (quads[:, (i + 1) % 4], quads[:, i])):
+            a, b = a[(inside[a] <= 0) & (inside[b] > 0)], b[(inside[a] <= 0) & (inside[b] > 0)]
+            share = (inside[a] / (inside[a] - inside[b]))[:, None]
+            np.add.at(cut, a, np.column_stack([vertices[a] + share * (vertices[b] - vertices[a]), np.ones(len(a))]))
+    rim = cut[:, 3] > 0
+    vertices = np.where(rim[:, None], cut[:, :3] / np.maximum(cut[:, 3:], 1), vertices)
+    faces = triangles(quads[(rim | (inside > 0))[quads].all(1)])
     normals = vertex_normals(vertices, faces, normal_operator(faces, len(ids)))
-    rim = np.exp(-(((neckline[ids] - vertices[:, 1]) / 9.0) ** 2))
-    vertices += normals * (3.0 + 2.5 * rim)[:, None]
-    colours = np.tile(np.asarray(PULLOVER), (len(ids), 1)) * (1 - 0.15 * rim)[:, None]
+    thick = np.exp(-((np.maximum(inside, 0) / 9.0) ** 2))
+    vertices = vertices + normals * (3.0 + 2.0 * thick)[:, None]
+    colours = np.tile(np.asarray(PULLOVER), (len(ids), 1)) * (1 - 0.15 * thick)[:, None]
     return Piece(vertices, faces, colours, np.full(len(ids), CLOTH), np.zeros((len(ids), 2)))
 
 

@@ -44,17 +44,17 @@ vec4 noise(vec3 x) { return texture(grain, x / 32.); }
 vec3 lamp(vec3 d, vec3 n, vec3 wrap) { return clamp((dot(n, d) + wrap) / (1. + wrap), 0., 1.); }
 float glint(vec3 d, vec3 n, vec3 v, float sharp) { return pow(max(dot(n, normalize(d + v)), 0.), sharp) * (sharp + 8.) / 25.; }
 void main() {
-  int kind = int(S.x + .5); float exposure = S.y;
-  vec3 n = normalize(N), v = normalize(eye - P);
+  int kind = int(S.x + .5);
+  float exposure = S.y, strength = .02, sharp = 20.;
+  vec3 n = normalize(N), v = normalize(eye - P), albedo = C * C, wrap = vec3(.25);
   if (!gl_FrontFacing) n = -n;
-  vec3 albedo = pow(C, vec3(2.2)), wrap = vec3(.25);
-  float strength = .02, sharp = 20., fresnel = pow(1. - max(dot(n, v), 0.), 5.);
+  float edge = 1. - max(dot(n, v), 0.), fresnel = edge * edge * edge * edge * edge;
   if (kind == 0) {
-    vec4 broad = noise(Q * .11), fine = noise(Q * .6), pores = noise(Q * 1.5);
-    albedo *= 1. + vec3(.10, .16, .18) * (broad.x - .5) + vec3(.10, .13, .13) * (fine.x - .5) + .10 * (pores.x - .5);
-    albedo *= 1. - smoothstep(.80, .92, fine.w) * smoothstep(.45, .75, broad.w) * vec3(.12, .22, .28);
+    vec4 fine = noise(Q * .6), pores = noise(Q * 1.5);
+    albedo *= 1. + vec3(.10, .13, .13) * (fine.x - .5) + .10 * (pores.x - .5);
+    albedo *= 1. - clamp(fine.w * 8. - 6.4, 0., 1.) * S.w * vec3(.12, .22, .28);
     n = normalize(n + .16 * (pores.yzw - .5) * (1. - S.z));
-    wrap = vec3(.48, .30, .24); strength = mix(.055 + .05 * broad.y, .16, S.z); sharp = mix(14., 34., S.z);
+    wrap = vec3(.48, .30, .24); strength = mix(.075, .16, S.z); sharp = mix(14., 34., S.z);
   } else if (kind == 1) { strength = .5; sharp = 350.; wrap = vec3(.5); }
   else if (kind == 2) { strength = .12; sharp = 50.; wrap = vec3(.5); }
   else if (kind == 3) {
@@ -63,26 +63,22 @@ void main() {
     CUT(strand * .6 + lock * .4 < tip * .8)
     albedo *= .45 + .75 * strand * (.4 + .9 * lock);
     vec3 tangent = normalize(dFdx(P) * dFdy(S.z) - dFdy(P) * dFdx(S.z) + 1e-5);
-    vec3 half_key = normalize(key_direction + v);
-    float along = dot(tangent, half_key) + .25 * (lock - .5);
+    float along = dot(tangent, normalize(key_direction + v)) + .25 * (lock - .5);
     strength = .0; wrap = vec3(.4); exposure *= .65 + .35 * lock;
     albedo += pow(max(1. - along * along, 0.), 24.) * (.2 + strand) * vec3(.05, .04, .03);
   } else if (kind == 4) {
     vec2 weave = Q.xy * 1.9;
     albedo *= .86 + .12 * sin(weave.x * 3.1 + sin(weave.y * .6)) * sin(weave.y * 2.2) + .18 * (noise(Q * .16).x - .5);
     strength = .0; albedo += .06 * fresnel * albedo; wrap = vec3(.3);
-  } else {
-    float hairs = noise(Q * vec3(2.2, .5, .5)).x;
-    strength = .01; albedo *= (kind == 6 ? 1.1 : .6) + .6 * hairs;
-  }
-  float open = mix(1., exposure, .75);
+  } else { strength = .01; albedo *= (kind == 6 ? 1.1 : .6) + .6 * noise(Q * vec3(2.2, .5, .5)).x; }
+  float open = mix(1., exposure, .75), rim = max(dot(n, rim_direction), 0.);
   vec3 light = mix(ground, sky, .5 + .5 * n.y) * exposure;
-  light += key_colour * lamp(key_direction, n, wrap) * open + fill_colour * lamp(fill_direction, n, wrap) * open;
-  vec3 shine = strength * (key_colour * glint(key_direction, n, v, sharp) + .5 * fill_colour * glint(fill_direction, n, v, sharp)) * open;
-  shine += rim_colour * pow(max(dot(n, rim_direction), 0.), 2.) * (.25 + fresnel) * .35 * exposure;
-  vec3 c = albedo * light + shine + fresnel * .04 * sky;
-  c = c * (1. + c * .12) / (1. + c * .55);
-  pixel = vec4(pow(clamp(c * 1.22, 0., 1.), vec3(1. / 2.2)), 1.);
+  light += (key_colour * lamp(key_direction, n, wrap) + fill_colour * lamp(fill_direction, n, wrap)) * open;
+  vec3 shine = strength * open * (key_colour * glint(key_direction, n, v, sharp) + .5 * fill_colour * glint(fill_direction, n, v, sharp));
+  shine += rim_colour * rim * rim * (.25 + fresnel) * .35 * exposure + fresnel * .04 * sky;
+  vec3 c = albedo * light + shine;
+  c = 1.22 * c * (1. + c * .12) / (1. + c * .55);
+  pixel = vec4(sqrt(clamp(c, 0., 1.)), 1.);
 }
 """
 # Programs that may discard are drawn apart: they keep the graphics driver from skipping hidden pixels.
@@ -107,7 +103,8 @@ class Surface:
     """What never changes of a mesh.
 
     faces : (F, 3); colours : (V, 3) sRGB in [0, 1]; rest : (V, 3) mm, the neutral pose, in which texture lives;
-    material : (V,) one of SKIN, WET, ...; detail : (V, 2): gloss of skin, or strand and length coordinates of hair
+    material : (V,) one of SKIN, WET, ...; detail : (V, 2): of skin gloss and freckles, 0 to 1; of hair the strand and
+    the place along it
     """
 
     faces: np.ndarray
@@ -272,7 +269,9 @@ class Studio:
             lit += facing * ((local[:, 2] + 1) / 2 - bias <= depth[row, column])
             total += facing
         reached = np.where(total > 0, lit / np.maximum(total, 1e-6), 0)
-        return np.where(np.isin(self.surface.material, (TEETH, BROW, LASH)), 1.0, reached)
+        reached = np.where(np.isin(self.surface.material, (BROW, LASH)), 1.0, reached)
+        mouth = np.clip((vertices[:, 2] - 45) / 60, 0.15, 0.85)  # the further back in the mouth, the darker
+        return np.where(self.surface.material == TEETH, mouth, reached)
 
 
 def _context(size: int) -> Any:
