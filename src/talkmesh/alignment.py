@@ -66,7 +66,7 @@ def smooth(transforms: np.ndarray, good: np.ndarray, sigma: float) -> np.ndarray
     frames = np.arange(len(flat))
     filled = np.stack([np.interp(frames, seen, flat[seen, i]) for i in range(6)], 1)
     if sigma > 0 and len(filled) > 1:
-        margin = int(4 * sigma + 0.5)
+        margin = max(1, int(4 * sigma + 0.5))
         longer = np.pad(filled, ((margin, margin), (0, 0)), mode="reflect", reflect_type="odd")
         filled = gaussian_filter1d(longer, sigma, axis=0)[margin:-margin]
     return filled.reshape(-1, 2, 3)

@@ -1,0 +1,303 @@
+"""Cutting: tiles without gaps, at pauses; sound as long as the frames; bad recordings named."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from talkmesh import clips, media
+from talkmesh.clips import Segmenting, cut_points, loudness, pauses, segment_corpus, slice_truth
+from talkmesh.contracts import (
+    CLIP_COLUMNS,
+    SAMPLE_RATE,
+    GroundTruth,
+    clip_audio,
+    clip_video,
+    read_clips,
+    read_ground_truth,
+    write_clips,
+    write_ground_truth,
+)
+from talkmesh.errors import TalkmeshError
+from talkmesh.recordings import find_recordings, slug
+
+PARAMS = Segmenting(
+    fps=25.0,
+    whole_below_s=4.0,
+    min_clip_s=0.6,
+    max_clip_s=3.0,
+    silence_s=0.3,
+    silence_db=-35.0,
+    test=0,
+    val=0,
+    seed=7,
+)
+
+
+def speech(spans: list[tuple[float, float]], length_s: float, seed: int = 0) -> np.ndarray:
+    """Noise in the given spans of seconds, a whisper of noise elsewhere."""
+    rng = np.random.default_rng(seed)
+    sound = rng.normal(0, 1e-4, round(length_s * SAMPLE_RATE))
+    for start, stop in spans:
+        part = slice(round(start * SAMPLE_RATE), round(stop * SAMPLE_RATE))
+        sound[part] += rng.normal(0, 0.1, len(sound[part]))
+    return sound.astype(np.float32)
+
+
+def picture(number: int) -> np.ndarray:
+    """A frame (48, 64, 3) that says its number, up to 255, in bars."""
+    bits = np.array([number >> b & 1 for b in range(8)], np.uint8)
+    return np.tile(bits.repeat(8) * 200 + 20, (48, 1))[..., None].repeat(3, 2)
+
+
+def number_of(image: np.ndarray) -> int:
+    return int(sum((v > 120) << b for b, v in enumerate(image[24, 4::8, 0])))
+
+
+def record(path: Path, sound: np.ndarray, fps: float = 25, seconds: float | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = round((len(sound) / SAMPLE_RATE if seconds is None else seconds) * fps)
+    media.write_video(path, (picture(k) for k in range(count)), fps, sound, SAMPLE_RATE)
+    return path
+
+
+def segment(root: Path, params: Segmenting = PARAMS, corpus: str = "c"):  # type: ignore[no-untyped-def]
+    table = segment_corpus(corpus, params, root / "raw", root / "truth", root / "work", root / "clips")
+    write_clips(table, root / "clips")
+    return table.set_index("clip")
+
+
+# -------------------------------------------------------------------------------------------- where it is cut
+
+
+def test_loudness_agrees_with_a_slow_sum() -> None:
+    sound = speech([(0.2, 0.5)], 0.8)
+    level = loudness(sound)
+    slow = []
+    for k in range(len(level)):
+        centre = k * 160 + 80
+        window = sound[max(0, centre - 200) : centre + 200].astype(float)
+        slow.append(10 * np.log10(max((window**2).mean(), 1e-12)))
+    assert np.allclose(level, np.array(slow) - np.percentile(slow, 95), atol=0.05)
+
+
+def test_pauses_lie_where_it_is_quiet_with_speech_on_both_sides() -> None:
+    level = loudness(speech([(0.5, 1.5), (2.0, 3.0), (3.1, 4.0)], 5.0))
+    ((start, end),) = pauses(level, 0.3, -35.0)
+    assert start == pytest.approx(1.5, abs=0.03)
+    assert end == pytest.approx(2.0, abs=0.03)
+
+
+def test_cuts_are_in_the_middle_of_pauses() -> None:
+    sound = speech([(0.3, 1.6), (2.2, 3.6), (4.2, 5.4)], 6.0)
+    assert cut_points(sound, PARAMS) == pytest.approx([0, 1.9, 3.9, 6.0], abs=0.03)
+
+
+def test_short_recordings_are_one_clip_and_short_pieces_join_over_the_shorter_pause() -> None:
+    sound = speech([(0.1, 0.5), (1.0, 3.5)], 3.9)
+    assert cut_points(sound, PARAMS) == [0.0, 3.9]
+    # the middle word is too short to stand alone: 0.4 s of pause before it, 0.7 s after
+    sound = speech([(0.0, 2.0), (2.4, 2.5), (3.2, 5.0)], 5.0)
+    cuts = cut_points(sound, dataclasses.replace(PARAMS, min_clip_s=0.8))
+    assert cuts == pytest.approx([0, 2.85, 5.0], abs=0.03)
+
+
+def test_a_long_stretch_is_cut_where_it_is_quietest() -> None:
+    sound = speech([(0.0, 2.2), (2.3, 4.5)], 4.5)
+    assert cut_points(sound, PARAMS) == pytest.approx([0, 2.25, 4.5], abs=0.05)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.floats(0.05, 4), st.floats(0.02, 2)), min_size=1, max_size=8), st.integers(0, 9))
+def test_clips_tile_and_keep_to_their_lengths(runs: list[tuple[float, float]], seed: int) -> None:
+    spans, at = [], 0.0
+    for talk, rest in runs:
+        spans.append((at, at + talk))
+        at += talk + rest
+    sound = speech(spans, at, seed)
+    cuts = cut_points(sound, PARAMS)
+    assert cuts[0] == 0
+    assert cuts[-1] == len(sound) / SAMPLE_RATE
+    lengths = np.diff(cuts)
+    if cuts[-1] >= PARAMS.whole_below_s:
+        assert lengths.min() >= PARAMS.min_clip_s - 0.02
+        assert lengths.max() <= PARAMS.max_clip_s
+    else:
+        assert len(lengths) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"max_clip_s": 1.0}, "at least twice"), ({"fps": 0.0}, "fps"), ({"silence_db": 3.0}, "below 0")],
+)
+def test_impossible_parameters_are_refused(change: dict[str, float], says: str) -> None:
+    with pytest.raises(TalkmeshError, match=says):
+        dataclasses.replace(PARAMS, **change)
+
+
+# ------------------------------------------------------------------------------------------------------ clips
+
+
+def test_a_long_recording_becomes_clips_that_lose_nothing(tmp_path: Path) -> None:
+    sound = speech([(0.3, 1.6), (2.2, 3.6), (4.2, 5.4)], 6.0)
+    record(tmp_path / "raw/c/anna/Talk One.mp4", sound)
+    table = segment(tmp_path)
+    assert list(table.index) == ["anna-talk-one-00", "anna-talk-one-01", "anna-talk-one-02"]
+    assert (table["start_s"].to_numpy()[1:] == table["end_s"].to_numpy()[:-1]).all()
+    whole = media.read_audio(tmp_path / "raw/c/anna/Talk One.mp4", SAMPLE_RATE)
+    numbers: list[int] = []
+    heard = []
+    for clip, row in table.iterrows():
+        frames = [number_of(f) for f in media.read_video(clip_video(str(clip), tmp_path / "clips"), 25)]
+        clip_sound, rate = soundfile.read(clip_audio(str(clip), tmp_path / "clips"), dtype="float32")
+        assert rate == SAMPLE_RATE
+        assert len(frames) == row["frames"]
+        assert len(clip_sound) == row["frames"] * SAMPLE_RATE // 25
+        numbers += frames
+        heard.append(clip_sound)
+    assert numbers == list(range(150))
+    assert np.abs(np.concatenate(heard) - whole[: 6 * SAMPLE_RATE]).max() < 1e-4
+
+
+def test_at_30_frames_a_second_samples_follow_the_frame_borders(tmp_path: Path) -> None:
+    record(tmp_path / "raw/c/a/x.mp4", speech([(0.3, 1.6), (2.2, 3.6), (4.2, 5.4)], 6.0), fps=30)
+    table = segment(tmp_path, dataclasses.replace(PARAMS, fps=30.0))
+    total = 0
+    for clip, row in table.iterrows():
+        samples = soundfile.info(clip_audio(str(clip), tmp_path / "clips")).frames
+        assert abs(samples - row["frames"] * SAMPLE_RATE / 30) < 1
+        total += samples
+    assert (table["frames"].sum(), total) == (180, 6 * SAMPLE_RATE)
+
+
+def test_a_recording_ends_where_sound_or_picture_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    record(tmp_path / "raw/c/a/sound_short.mp4", speech([(0, 2)], 2.0), seconds=3.0)
+    record(tmp_path / "raw/c/a/sound_just_short.mp4", speech([(0, 2)], 1.9), seconds=2.0)
+    record(tmp_path / "raw/c/a/sound_long.mp4", speech([(0, 2)], 3.0), seconds=2.0)
+    table = segment(tmp_path)
+    assert table.loc["a-sound_just_short-00", "frames"] == 50
+    assert table.loc["a-sound_long-00", "frames"] == 50
+    assert 50 <= table.loc["a-sound_short-00", "frames"] <= 57
+    assert "before the picture" in caplog.text
+    assert "before the sound" in caplog.text
+    for clip, row in table.iterrows():
+        assert soundfile.info(clip_audio(str(clip), tmp_path / "clips")).frames == row["frames"] * 640
+
+
+def test_truth_is_cut_with_its_clip(tmp_path: Path) -> None:
+    record(tmp_path / "raw/c/a/x.mp4", speech([(0.3, 1.6), (2.2, 3.6), (4.2, 5.4)], 6.0))
+    ramp = np.arange(300, dtype=np.float32)[:, None] / 50  # seconds, at 50 frames a second
+    write_ground_truth(tmp_path / "truth/c/x.npz", GroundTruth(50.0, ramp, ("jawOpen",)))
+    table = segment(tmp_path)
+    for clip, row in table.iterrows():
+        truth = read_ground_truth(tmp_path / "clips" / str(clip) / "ground_truth.npz")
+        assert (truth.fps, truth.names, len(truth)) == (25.0, ("jawOpen",), row["frames"])
+        assert np.allclose(truth.weights[:, 0], row["start_s"] + np.arange(row["frames"]) / 25, atol=1e-5)
+
+
+def test_truth_is_interpolated_and_too_short_a_one_is_refused() -> None:
+    vertices = np.arange(30, dtype=np.float32)[:, None, None] * np.ones((1, 4, 3), np.float32)
+    cut = slice_truth(GroundTruth(30.0, vertices=vertices, rig_hash="h"), 0.2, 10, 25.0)
+    assert np.allclose(cut.vertices[:, 0, 0], 6 + np.arange(10) * 1.2)
+    assert cut.rig_hash == "h"
+    with pytest.raises(TalkmeshError, match=r"ends at 1\.00 s"):
+        slice_truth(GroundTruth(30.0, vertices=vertices), 0.5, 30, 25.0)
+
+
+def test_results_are_kept_and_wrong_truth_drops_only_its_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("x", "y"):
+        record(tmp_path / f"raw/c/a/{name}.mp4", speech([(0, 1)], 1.0))
+    write_ground_truth(tmp_path / "truth/c/x.npz", GroundTruth(25.0, np.zeros((5, 1)), ("jawOpen",)))
+    table = segment(tmp_path)
+    assert "ground truth" in table.loc["a-x", "dropped_why"]
+    assert table.loc["a-y-00", "dropped_why"] == ""
+    monkeypatch.setattr(clips, "segment_recording", None)  # would fail if it were called again for y
+    shutil.rmtree(tmp_path / "clips")
+    (tmp_path / "raw/c/a/x.mp4").unlink()
+    segment(tmp_path)
+    assert clip_video("a-y-00", tmp_path / "clips").exists()
+
+
+# ---------------------------------------------------------------------------------------------------- bad input
+
+
+def test_bad_recordings_are_named_and_good_ones_go_through(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "raw/c/p"
+    sound = speech([(0.1, 1.9)], 2.0)
+    good = record(folder / "good.mp4", sound)
+    record(folder / "fifty.mp4", sound, fps=50)
+    record(folder / "silent.mp4", np.zeros_like(sound))
+    record(folder / "tiny.mp4", sound[:3200])
+    media.write_video(folder / "no_sound.mp4", (picture(k) for k in range(50)), 25)
+    (folder / "truncated.mp4").write_bytes(good.read_bytes()[:5000])
+    (folder / "text.mp4").write_text("not a video\n" * 50)
+    (folder / "notes.txt").write_text("a companion, not a recording")
+    (folder / ".hidden.mp4").write_text("")
+    table = segment(tmp_path)
+    assert set(table.index[table["dropped_why"] == ""]) == {"p-good-00", "p-fifty-00"}
+    reasons = {
+        "p-silent": "silent",
+        "p-tiny-00": "min_clip_s",
+        "p-no_sound": "no sound",
+        "p-truncated": "damaged",
+        "p-text": "not media",
+    }
+    dropped = table[table["dropped_why"] != ""]
+    assert set(dropped.index) == set(reasons)
+    for clip, reason in reasons.items():
+        assert reason in dropped.loc[clip, "dropped_why"]
+        assert dropped.loc[clip, "frames"] == 0
+        assert dropped.loc[clip, "split"] == ""
+        assert clip in caplog.text
+    assert list(read_clips(tmp_path / "clips")["frames"]) == [50, 50]
+    assert list(read_clips(tmp_path / "clips", kept=False).columns) == list(CLIP_COLUMNS)
+    fifty = [number_of(f) for f in media.read_video(clip_video("p-fifty-00", tmp_path / "clips"), 25)]
+    assert fifty == list(range(0, 100, 2))
+
+
+def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TalkmeshError, match="make a folder for each speaker"):
+        segment(tmp_path)
+    (tmp_path / "raw/c").mkdir(parents=True)
+    (tmp_path / "raw/c/loose.mp4").write_text("x")
+    with pytest.raises(TalkmeshError, match="1 files lie beside"):
+        segment(tmp_path)
+    (tmp_path / "raw/c/p").mkdir()
+    (tmp_path / "raw/c/p/text.mp4").write_text("x")
+    with pytest.raises(TalkmeshError, match="none of the 1 recordings"):
+        segment(tmp_path)
+
+
+def test_a_full_disk_stops_the_run_and_is_not_blamed_on_the_recordings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path / "raw/c/a/x.mp4", speech([(0, 1)], 1.0))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(clips.soundfile, "write", full)
+    with pytest.raises(TalkmeshError, match="the disk is full"):
+        segment(tmp_path)
+
+
+def test_names_are_safe_and_unique(tmp_path: Path) -> None:
+    assert slug("Ann O'Neil - Take #1") == "ann-o-neil-take-1"
+    for name in ("A b.mp4", "a-b.mp4", "a b.mov"):
+        (tmp_path / "p").mkdir(exist_ok=True)
+        (tmp_path / "p" / name).touch()
+    names = [r.name for r in find_recordings(tmp_path)]
+    assert len(set(names)) == 3

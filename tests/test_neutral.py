@@ -1,0 +1,69 @@
+"""The neutral frame: closed, at rest, sharp."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talkmesh.landmarks import COUNT, INNER_LIPS, LIPS, OUTER_LIPS, STABLE
+from talkmesh.neutral import BROWS, LIDS, motion, pick
+
+
+def talking(frames: int, opening: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Points (T, 478, 2) of a mouth 40 px wide that opens by `opening` px, with detection noise."""
+    rng = np.random.default_rng(seed)
+    points = np.tile(np.random.default_rng(9).normal(0, 50, (COUNT, 2)), (frames, 1, 1))
+    angle = np.pi - np.arange(20) * np.pi / 10
+    half = opening[:, None] / 2
+    for ring, width, height in ((OUTER_LIPS, 20, half + 4), (INNER_LIPS, 16, half)):
+        points[:, list(ring), 0] = width * np.cos(angle)
+        points[:, list(ring), 1] = -height * np.sin(angle)
+    return points + rng.normal(0, 0.05, points.shape)
+
+
+def rest_between(speech: np.ndarray, start: int, stop: int) -> np.ndarray:
+    speech = speech.copy()
+    speech[start:stop] = 0.3
+    return speech
+
+
+def speech(frames: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (
+        np.abs(np.sin(np.arange(frames) * 0.8 + rng.uniform(0, 6))) * 12
+    )  # closes between syllables, never rests
+
+
+def test_the_pause_is_chosen_and_not_a_closure_in_speech() -> None:
+    clips = [talking(60, speech(60, 1), 1), talking(60, rest_between(speech(60, 2), 20, 34), 2)]
+    shape = clips[0][0, list(STABLE)]
+    clip, frame = pick(clips, [np.ones(60, np.float32)] * 2, shape)
+    assert clip == 1
+    assert 21 <= frame <= 32
+
+
+def test_raised_brows_closed_eyes_turned_heads_and_blur_are_avoided() -> None:
+    clip = talking(80, rest_between(speech(80, 2), 10, 70), 3)
+    sharpness = np.ones(80, np.float32)
+    clip[10:20][:, list(BROWS)] += [0, -6]
+    clip[20:30][:, list(LIDS)] += [0, 4]
+    clip[30:40][:, list(STABLE)] += np.random.default_rng(0).normal(0, 4, (len(STABLE), 2))
+    clip[40:50][:, list(LIPS), 0] *= 0.8  # pursed
+    sharpness[50:60] = 0.2
+    shape = clip[0, list(STABLE)]
+    assert 60 <= pick([clip], [sharpness], shape)[1] < 70
+
+
+def test_frames_without_a_face_are_never_chosen() -> None:
+    clip = talking(30, np.full(30, 0.3))
+    clip[:25] = np.nan
+    assert pick([clip], [np.ones(30, np.float32)], np.zeros((len(STABLE), 2)))[1] >= 25
+    one = clip[25:26]
+    assert pick([one], [np.ones(1, np.float32)], np.zeros((len(STABLE), 2))) == (0, 0)
+
+
+def test_motion_is_speed() -> None:
+    points = np.zeros((20, 4, 2)) + np.arange(20)[:, None, None] * [3, 4]
+    assert np.allclose(motion(points), 5)
+    points[7] = np.nan
+    assert np.isnan(motion(points)[7])
+    assert np.isfinite(np.delete(motion(points), 7)).all()
