@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from talkmesh.models import transcoder as t
-from talkmesh.models.images import match_colours, warp
+from talkmesh.models.images import disturb, match_colours
 from talkmesh.models.speech import SpeechConfig
 
 SIZE, CODE = 16, 12
@@ -25,7 +25,7 @@ CONFIG = t.TranscoderConfig(
     mouth_weight=0.0,
     cf_detach=False,
     ccl_offset=False,
-    warp=0.0,
+    disturb=0.0,
     code_noise=0.0,
     speech=SPEECH,
 )
@@ -81,7 +81,7 @@ def reference(model: t.Transcoder, batch: t.Batch) -> dict[str, float]:
 
 
 def test_terms_equal_the_printed_equations(monkeypatch):
-    monkeypatch.setattr(t, "warp", lambda x, strength: x)
+    monkeypatch.setattr(t, "disturb", lambda x, strength: x)
     model, batch = model_of(), batch_of()
     with torch.no_grad():
         terms = t.TranscoderLoss(CONFIG, SIZE)(model, batch)
@@ -113,7 +113,7 @@ def test_gradient_through_neutral_codes_is_a_switch(flows):
 
 
 def test_detached_cf_does_not_move_the_visual_encoder(monkeypatch):
-    monkeypatch.setattr(t, "warp", lambda x, strength: x)
+    monkeypatch.setattr(t, "disturb", lambda x, strength: x)
     for detach in (True, False):
         config = dataclasses.replace(CONFIG, cf_detach=detach, deneutral=False)
         model = model_of(config)
@@ -135,7 +135,7 @@ def test_each_term_can_be_switched_off():
 
 
 def test_anchor_leaves_out_frames_without_landmarks():
-    config = dataclasses.replace(CONFIG, weights=t.Weights(1, 0, 1, 1, 1, 1.0), with_speech=False, warp=0.0)
+    config = dataclasses.replace(CONFIG, weights=t.Weights(1, 0, 1, 1, 1, 1.0), with_speech=False, disturb=0.0)
     model, batch = model_of(config), batch_of()
     batch.real_shapes[2] = float("nan")
     value = t.TranscoderLoss(config, SIZE)(model, batch)["anchor"]
@@ -181,14 +181,14 @@ def test_matched_colours_have_the_wanted_statistics():
     torch.testing.assert_close(out.std((0, 2, 3)), wanted[1], atol=1e-4, rtol=0)
 
 
-def test_warp_of_strength_zero_changes_nothing():
+def test_disturbing_with_strength_zero_changes_nothing():
     images = torch.rand(2, 1, 16, 16)
-    torch.testing.assert_close(warp(images, 0.0), images, atol=1e-5, rtol=0)
-    assert (warp(images, 1.0) - images).abs().max() > 0.05
+    torch.testing.assert_close(disturb(images, 0.0), images, atol=1e-5, rtol=0)
+    assert (disturb(images, 1.0) - images).abs().max() > 0.05
 
 
 def test_code_noise_reaches_the_decoders_only(monkeypatch):
-    monkeypatch.setattr(t, "warp", lambda x, strength: x)
+    monkeypatch.setattr(t, "disturb", lambda x, strength: x)
     quiet, noisy = (dataclasses.replace(CONFIG, code_noise=n) for n in (0.0, 1.0))
     model, batch = model_of(), batch_of()
     with torch.no_grad():

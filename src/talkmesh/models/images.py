@@ -32,23 +32,29 @@ def luminance(images: Tensor) -> Tensor:
     return (images * weights[:, None, None]).sum(1, keepdim=True)
 
 
-def warp(images: Tensor, strength: float) -> Tensor:
-    """Move images (B, C, H, W) by a random small similarity and a smooth random field, and change their contrast.
+def disturb(images: Tensor, strength: float) -> Tensor:
+    """Change what E_V sees of images (B, 1, H, W) in ways that are no expression.
 
-    `strength` scales all: at 1, rotation 4 degrees, scale 6 %, shift 3 %, local shift 1.5 %, gain and bias 15 %
-    (standard deviations for the field, gain and bias; half-ranges for the rest).
+    A small similarity and a smooth random warp (residual head motion), gain, bias and a smooth field of light, blur
+    and noise. What is decoded stays undisturbed, so decoders learn to ignore all of it; above all D_S does, whose
+    own renders are always lit and framed alike. `strength` scales everything; at 1: rotation 4 degrees, scale 6 %,
+    shift 3 % (half-ranges), local shift 1.5 %, gain 20 %, bias 0.2, light 0.4, noise 0.1 (standard deviations, in
+    units of the image's own).
     """
     b, _, h, w = images.shape
-    r = torch.rand(b, 4, device=images.device) * 2 - 1
+    device = images.device
+    r = torch.rand(b, 5, device=device) * 2 - 1
     angle, scale = r[:, 0] * 0.07 * strength, 1 + r[:, 1] * 0.06 * strength
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    shift = r[:, 2:] * 0.06 * strength  # of the range [-1, 1]
+    shift = r[:, 2:4] * 0.06 * strength  # of the range [-1, 1]
     theta = torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
     grid = functional.affine_grid(theta, [b, 1, h, w], align_corners=False)
-    field = torch.randn(b, 2, 5, 5, device=images.device) * 0.03 * strength
-    field = functional.interpolate(field, size=(h, w), mode="bicubic", align_corners=True)
-    grid = grid + field.permute(0, 2, 3, 1)
+    fields = torch.randn(b, 3, 5, 5, device=device) * torch.tensor([0.03, 0.03, 0.4], device=device).view(1, 3, 1, 1)
+    fields = functional.interpolate(fields * strength, size=(h, w), mode="bicubic", align_corners=True)
+    grid = grid + fields[:, :2].permute(0, 2, 3, 1)
     moved = functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
-    gain = 1 + 0.15 * strength * torch.randn(b, 1, 1, 1, device=images.device)
-    bias = 0.15 * strength * torch.randn(b, 1, 1, 1, device=images.device)
-    return moved * gain + bias
+    soft = functional.avg_pool2d(functional.pad(moved, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    moved = torch.lerp(moved, soft, (r[:, 4].abs() * strength).clamp(max=1).view(b, 1, 1, 1))
+    gain = 1 + 0.2 * strength * torch.randn(b, 1, 1, 1, device=device)
+    bias = 0.2 * strength * torch.randn(b, 1, 1, 1, device=device)
+    return moved * gain + bias + fields[:, 2:] + 0.1 * strength * torch.randn_like(moved)

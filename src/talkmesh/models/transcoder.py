@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from talkmesh.models.images import luminance, match_colours, warp
+from talkmesh.models.images import disturb, luminance, match_colours
 from talkmesh.models.perceptual import Network, PerceptualLoss
 from talkmesh.models.speech import SpeechConfig, SpeechEncoder
 
@@ -42,7 +42,7 @@ class TranscoderConfig:
     three-stage method); deneutral : offset codes (eq. 1) or raw ones; neutral_gradient : gradients flow through the
     neutral codes; norm : reading of the paper's ||.||_2 for pixels; mouth_weight : extra weight of pixels at the
     mouth; cf_detach : E_A follows E_V and not the reverse; ccl_offset : compare offset codes in eq. 4 in place of
-    the raw ones; warp : strength of the random warp of E_V's input; code_noise : noise on the offset codes that
+    the raw ones; disturb : strength of the random changes of E_V's input; code_noise : noise on the offset codes that
     decoders learn from, in units of the codes' spread (not in the paper: it keeps D_S on the character's own
     expressions when it is given the speaker's)."""
 
@@ -58,7 +58,7 @@ class TranscoderConfig:
     mouth_weight: float
     cf_detach: bool
     ccl_offset: bool
-    warp: float
+    disturb: float
     code_noise: float
     speech: SpeechConfig
 
@@ -221,7 +221,7 @@ class TranscoderLoss(nn.Module):
         neutral = model.neutral_codes()  # (2, C)
         shown = batch.real[batch.decoded]
         seen = [model.look(x, i) for i, x in enumerate((shown, batch.synthetic))]
-        codes = model.encoder(torch.cat([warp(x, c.warp) for x in seen])).float()
+        codes = model.encoder(torch.cat([disturb(x, c.disturb) * model.mask for x in seen])).float()
         z_r, z_s = codes.split([len(shown), len(batch.synthetic)])
         d_r, d_s = z_r - neutral[0], z_s - neutral[1]  # eq. 1
         spread = d_r.detach().var(0).mean() + SPREAD_FLOOR
@@ -238,7 +238,7 @@ class TranscoderLoss(nn.Module):
         anchored = [(d_r, batch.real_shapes[batch.decoded]), (d_s, batch.synthetic_shapes)]
         if batch.speech is not None and model.speech is not None:
             z_a = model.speech(batch.speech, batch.frames).float()[batch.window, batch.frame]  # (B, C)
-            with torch.set_grad_enabled(not c.cf_detach):  # E_A follows what E_V sees without a warp
+            with torch.set_grad_enabled(not c.cf_detach):  # E_A follows what E_V sees undisturbed
                 target = model.encoder(model.look(batch.real, 0)).float()
             offset = z_a - neutral[0]
             # relative to the spread of the codes: else both sides can shrink the codes to please this term
