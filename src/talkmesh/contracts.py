@@ -70,10 +70,9 @@ def read_clips(folder: Path = CLIPS, split: str | None = None, kept: bool = True
     path = folder / "clips.csv"
     if not path.exists():
         raise TalkmeshError(f"{path} not found: run `dvc repro segment`")
-    table = pd.read_csv(path, dtype={"clip": str, "speaker": str, "source": str}, keep_default_na=True)
+    texts = ("clip", "corpus", "speaker", "source", "split", "dropped_why")
+    table = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False)  # a speaker may be called NA
     _need(list(table.columns) == list(CLIP_COLUMNS), path, f"columns must be {', '.join(CLIP_COLUMNS)}")
-    table["dropped_why"] = table["dropped_why"].fillna("").astype(str)
-    table["split"] = table["split"].fillna("").astype(str)
     _need(not table["clip"].duplicated().any(), path, "clip names must be unique")
     if kept:
         table = table[table["dropped_why"] == ""]

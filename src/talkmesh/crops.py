@@ -241,18 +241,17 @@ def _motion(found: face.Track, transforms: np.ndarray | None, still: bool) -> fl
 def samples(
     speakers: dict[str, Speaker], table: pd.DataFrame, folder: Path, columns: int
 ) -> tuple[np.ndarray, list[str]]:
-    """Return crops (N, size, size, 3) uint8 to look at, and labels: a row of neutral faces, then rows of clips.
-
-    Each of up to five clips is shown by `columns` frames evenly spaced; neutral faces fill the first row in turn.
-    """
-    names = sorted(speakers)
-    rows = [names[i % len(names)] for i in range(columns)]
-    images = [neutral_crop(speakers[name], folder)[0] for name in rows]
-    labels = [f"{name} neutral" for name in rows]
+    """Return crops (N, size, size, 3) uint8 to look at, and labels: a row of neutral faces, then a row for each of up
+    to five clips, `columns` frames evenly spaced."""
+    names = sorted(speakers)[:columns]
+    images = [neutral_crop(speakers[name], folder)[0] for name in names]
+    blank = columns - len(names)
+    images += [np.full_like(images[0], 255)] * blank
+    labels = [f"{name} neutral" for name in names] + [""] * blank
     kept = list(table.loc[table["dropped_why"] == "", "clip"])
     for i in np.unique(np.linspace(0, len(kept) - 1, 5).astype(int)):
         crops = read_crops(kept[i], folder)
-        for frame in np.linspace(0, len(crops.images) - 1, columns).astype(int):
-            images.append(np.array(crops.images[frame]))
-            labels.append(f"{kept[i][-8:]}:{frame}")
+        frames = np.linspace(0, len(crops.images) - 1, columns).astype(int)
+        images += [np.array(crops.images[frame]) for frame in frames]
+        labels += [f"{kept[i][-8:]}:{frame}" for frame in frames]
     return np.stack(images), labels
