@@ -62,7 +62,9 @@ def write_clips(table: pd.DataFrame, folder: Path = CLIPS) -> None:
     """Write the clip table, sorted by clip. A dropped recording is a row with a reason and no frames."""
     _need(list(table.columns) == list(CLIP_COLUMNS), folder / "clips.csv", f"columns must be {CLIP_COLUMNS}")
     folder.mkdir(parents=True, exist_ok=True)
-    table.sort_values("clip").to_csv(folder / "clips.csv", index=False, float_format="%.6f", lineterminator="\n")
+    table.sort_values("clip").to_csv(
+        folder / "clips.csv", index=False, float_format="%.6f", lineterminator="\n"
+    )
 
 
 def read_clips(folder: Path = CLIPS, split: str | None = None, kept: bool = True) -> pd.DataFrame:
@@ -71,7 +73,8 @@ def read_clips(folder: Path = CLIPS, split: str | None = None, kept: bool = True
     if not path.exists():
         raise TalkmeshError(f"{path} not found: run `dvc repro segment`")
     texts = ("clip", "corpus", "speaker", "source", "split", "dropped_why")
-    table = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False)  # a speaker may be called NA
+    # empty is the only missing text: a speaker may be called NA
+    table = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False)
     _need(list(table.columns) == list(CLIP_COLUMNS), path, f"columns must be {', '.join(CLIP_COLUMNS)}")
     _need(not table["clip"].duplicated().any(), path, "clip names must be unique")
     if kept:
@@ -126,7 +129,9 @@ def read_crops(clip: str, folder: Path = CROPS) -> Crops:
         np.load(path / "good.npy"),
     )
     t = len(crops.images)
-    _need(crops.images.ndim == 4 and crops.images.dtype == np.uint8, path, "images must be (T, H, W, 3) uint8")
+    _need(
+        crops.images.ndim == 4 and crops.images.dtype == np.uint8, path, "images must be (T, H, W, 3) uint8"
+    )
     _need(crops.landmarks.shape == (t, 478, 2), path, f"landmarks must be ({t}, 478, 2)")
     _need(crops.transforms.shape == (t, 2, 3), path, f"transforms must be ({t}, 2, 3)")
     _need(crops.good.shape == (t,), path, f"good must be ({t},)")
@@ -225,7 +230,9 @@ def read_ground_truth(path: Path) -> GroundTruth:
         raise TalkmeshError(f"{path}: ground truth needs 'fps' and 'weights' with 'names', or 'vertices'")
     names = tuple(map(str, data.get("names", ())))
     if weights is not None and (weights.ndim != 2 or weights.shape[1] != len(names)):
-        raise TalkmeshError(f"{path}: weights must be (frames, {len(names)}), one column a name; got {weights.shape}")
+        raise TalkmeshError(
+            f"{path}: weights must be (frames, {len(names)}), one column a name; got {weights.shape}"
+        )
     if vertices is not None and (vertices.ndim != 3 or vertices.shape[2] != 3):
         raise TalkmeshError(f"{path}: vertices must be (frames, V, 3); got {vertices.shape}")
     for array in (weights, vertices):
@@ -276,7 +283,9 @@ def read_renders(folder: Path) -> Renders:
 def write_prediction(path: Path, vertices: np.ndarray, fps: float, rig: Rig) -> None:
     """Write the vertices (T, V, 3) in mm that a method predicts for one clip."""
     if vertices.ndim != 3 or vertices.shape[1:] != rig.neutral.shape or not np.isfinite(vertices).all():
-        raise TalkmeshError(f"{path}: prediction must be finite and (T, {len(rig.neutral)}, 3); got {vertices.shape}")
+        raise TalkmeshError(
+            f"{path}: prediction must be finite and (T, {len(rig.neutral)}, 3); got {vertices.shape}"
+        )
     write_npz(path, vertices=vertices.astype(np.float32), fps=float(fps), rig_hash=rig.hash)
 
 
