@@ -60,7 +60,8 @@ def _listed(path: Path, stems: set[str]) -> set[str]:
     """Return the recording stems listed in a file, one a line, with or without speaker folder and suffix."""
     if not path.is_file():
         raise TalkmeshError(
-            f"{path} not found: it should list recordings, one a line (segment.test, segment.val)"
+            f"{path} not found: list recordings in it, one a line, or set segment.test (segment.val) to a number "
+            "of clips"
         )
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     names = {Path(line).name if Path(line).name in stems else Path(line).stem for line in lines if line}
