@@ -30,7 +30,9 @@ def main(variant: str) -> None:
     speech = stage.model.speech if stage.model.with_speech else None
     real, held_out = (read_real(read_kept(split), framing, speech) for split in ("train", "val"))
     renders, rig = read_renders(RENDERS / "cg"), read_rig(RIGS / "character.npz")
-    key = content_hash(stage, framing, rig.hash, *[c.images for c in real.clips], renders.poses)
+    taken = Path(stage.start) / "weights.safetensors"
+    start = [taken] if taken.exists() else []
+    key = content_hash(stage, framing, *start, rig.hash, *[c.images for c in real.clips], renders.poses)
     folder = Path("models/transcoder") / variant
     with tracking.run("transcoder", variant, stage) as log:
         model, curves = fit_transcoder(

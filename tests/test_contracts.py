@@ -75,7 +75,10 @@ def test_ground_truth_by_vertices_needs_the_same_rig():
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"weights": np.zeros((2, 3)), "names": np.array(["a"]), "fps": 25}, r"weights must be \(frames, 1\)"),
+        (
+            {"weights": np.zeros((2, 3)), "names": np.array(["a"]), "fps": 25},
+            r"weights must be \(frames, 1\)",
+        ),
         ({"vertices": np.zeros((2, 3)), "fps": 25}, r"vertices must be"),
         ({"vertices": np.full((1, 2, 3), np.nan), "fps": 25}, "NaN"),
         ({"vertices": np.zeros((1, 2, 3))}, "needs 'fps'"),

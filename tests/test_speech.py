@@ -63,7 +63,9 @@ def test_window_equals_whole_inside():
     x = torch.randn(1, 80, 160)
     reach = CONFIG.layers * CONFIG.context + 4
     whole, window = encoder(x), encoder(x[:, 20:70])
-    torch.testing.assert_close(window[:, reach:-reach], whole[:, 20 + reach : 70 - reach], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        window[:, reach:-reach], whole[:, 20 + reach : 70 - reach], atol=1e-5, rtol=1e-4
+    )
 
 
 def test_posteriors_are_log_probabilities_on_the_grid_of_the_sound():
@@ -80,7 +82,9 @@ def test_posteriors_are_log_probabilities_on_the_grid_of_the_sound():
 
 def test_both_front_ends_side_by_side():
     samples = (0.1 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)
-    parts = [features(samples, 25, 25.0, dataclasses.replace(CONFIG, front_end=f)) for f in ("hama", "log_mel")]
+    parts = [
+        features(samples, 25, 25.0, dataclasses.replace(CONFIG, front_end=f)) for f in ("hama", "log_mel")
+    ]
     both = features(samples, 25, 25.0, dataclasses.replace(CONFIG, front_end="hama_log_mel"))
     assert both.shape == (25, 2 * (191 + 80))
     np.testing.assert_array_equal(both.reshape(50, -1)[:, :191], parts[0].reshape(50, -1))

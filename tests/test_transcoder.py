@@ -34,7 +34,9 @@ CONFIG = t.TranscoderConfig(
 def model_of(config: t.TranscoderConfig = CONFIG) -> t.Transcoder:
     torch.manual_seed(3)
     colours = torch.rand(2, 2, 3) * 0.3 + 0.2
-    return t.Transcoder(config, SIZE, 25.0, torch.rand(2, 3, SIZE, SIZE), colours, torch.ones(1, SIZE, SIZE)).eval()
+    return t.Transcoder(
+        config, SIZE, 25.0, torch.rand(2, 3, SIZE, SIZE), colours, torch.ones(1, SIZE, SIZE)
+    ).eval()
 
 
 def batch_of() -> t.Batch:
@@ -67,7 +69,9 @@ def reference(model: t.Transcoder, batch: t.Batch) -> dict[str, float]:
     spread = z_r[batch.decoded].var(0).mean() + t.SPREAD_FLOOR
     for image in batch.synthetic:
         z_s = see(image, 1)
-        sums["pixel_synthetic"].append(((model.synthetic((z_s - neutral_s)[None])[0] - image) ** 2).mean().item())
+        sums["pixel_synthetic"].append(
+            ((model.synthetic((z_s - neutral_s)[None])[0] - image) ** 2).mean().item()
+        )
     for i, image in enumerate(batch.real):
         z_a = model.speech(batch.speech[batch.window[i]][None])[0, batch.frame[i]]
         sums["cf"].append((((z_a - z_r[i]) ** 2).mean() / spread).item())
@@ -135,7 +139,9 @@ def test_each_term_can_be_switched_off():
 
 
 def test_anchor_leaves_out_frames_without_landmarks():
-    config = dataclasses.replace(CONFIG, weights=t.Weights(1, 0, 1, 1, 1, 1.0), with_speech=False, disturb=0.0)
+    config = dataclasses.replace(
+        CONFIG, weights=t.Weights(1, 0, 1, 1, 1, 1.0), with_speech=False, disturb=0.0
+    )
     model, batch = model_of(config), batch_of()
     batch.real_shapes[2] = float("nan")
     value = t.TranscoderLoss(config, SIZE)(model, batch)["anchor"]

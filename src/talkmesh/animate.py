@@ -52,7 +52,9 @@ def load(folder: str | Path) -> Bundle:
     """Open a model bundle, the folder that `write_bundle` makes."""
     folder = Path(folder)
     if not (folder / "rig.npz").exists():
-        raise TalkmeshError(f"{folder} is no model bundle: train one with `dvc repro`, or give --bundle FOLDER")
+        raise TalkmeshError(
+            f"{folder} is no model bundle: train one with `dvc repro`, or give --bundle FOLDER"
+        )
     return assemble(folder / "transcoder", folder / "regressor", folder / "rig.npz")
 
 
@@ -89,7 +91,9 @@ def animate(bundle: Bundle, samples: np.ndarray, frames: int | None = None) -> A
     """
     model = bundle.transcoder
     if model.speech is None:
-        raise TalkmeshError("this model was trained without speech (image_only): take the bundle of another variant")
+        raise TalkmeshError(
+            "this model was trained without speech (image_only): take the bundle of another variant"
+        )
     frames = frames or max(round(len(samples) / 16_000 * bundle.fps), 1)
     fed = torch.from_numpy(features(samples, frames, bundle.fps, model.config.speech))[None]
     return _decode(bundle, model.offsets_of_speech(fed, frames)[0])
@@ -101,7 +105,8 @@ def translate(bundle: Bundle, images: np.ndarray, colours: np.ndarray) -> Animat
     truth (section 3.5)."""
     own = torch.from_numpy(colours)[None]
     parts = [
-        bundle.transcoder.offsets_of_images(to_tensor(images[i : i + CHUNK]), own) for i in range(0, len(images), CHUNK)
+        bundle.transcoder.offsets_of_images(to_tensor(images[i : i + CHUNK]), own)
+        for i in range(0, len(images), CHUNK)
     ]
     return _decode(bundle, torch.cat(parts))
 
@@ -113,7 +118,9 @@ def _decode(bundle: Bundle, offsets: torch.Tensor) -> Animation:
         vertices.append(bundle.regressor(face).numpy())
         translated.append(to_images(face))
         decoded.append(to_images(bundle.transcoder.real(part)))
-    return Animation(np.concatenate(vertices), bundle.fps, np.concatenate(translated), np.concatenate(decoded))
+    return Animation(
+        np.concatenate(vertices), bundle.fps, np.concatenate(translated), np.concatenate(decoded)
+    )
 
 
 def animate_file(bundle: str | Path, sound: str | Path, outputs: Sequence[str | Path]) -> list[Path]:

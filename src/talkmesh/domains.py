@@ -74,15 +74,23 @@ class Real:
 
 
 def read_real(
-    table: pd.DataFrame, framing: Framing, speech: SpeechConfig | None, clips: Path = CLIPS, crops: Path = CROPS
+    table: pd.DataFrame,
+    framing: Framing,
+    speech: SpeechConfig | None,
+    clips: Path = CLIPS,
+    crops: Path = CROPS,
 ) -> Real:
     """Open the clips of `table`. Colour statistics are taken over the mask, clip by clip."""
     if table.empty:
-        raise TalkmeshError("no clip is left to learn from: look at data/clips/clips.csv and data/crops/crops.csv")
+        raise TalkmeshError(
+            "no clip is left to learn from: look at data/clips/clips.csv and data/crops/crops.csv"
+        )
     speakers = read_speakers(crops)
     names = sorted(set(table["speaker"]))
     if len(names) > 1:
-        raise TalkmeshError(f"one speaker a model; the clips show {', '.join(names)}: keep one folder in data/raw")
+        raise TalkmeshError(
+            f"one speaker a model; the clips show {', '.join(names)}: keep one folder in data/raw"
+        )
     neutral, points = neutral_crop(speakers[names[0]], crops)
     mask, lips = soft_mask(framing), list(LIPS)
     opened = []
@@ -90,7 +98,9 @@ def read_real(
         crop = read_crops(str(row.clip), crops)
         fed = None
         if speech is not None:
-            fed = features(read_audio(clip_audio(str(row.clip), clips)), len(crop.images), float(row.fps), speech)
+            fed = features(
+                read_audio(clip_audio(str(row.clip), clips)), len(crop.images), float(row.fps), speech
+            )
         opened.append(
             Clip(
                 str(row.clip),
@@ -105,7 +115,11 @@ def read_real(
     # the neutral frame is matched as the clip it was taken from, not by its own few colours
     own = [c.colours for c in opened if c.name == speakers[names[0]].neutral_clip]
     if not own:
-        own = [colour_statistics(np.asarray(read_crops(speakers[names[0]].neutral_clip, crops).images[::5]), mask)]
+        own = [
+            colour_statistics(
+                np.asarray(read_crops(speakers[names[0]].neutral_clip, crops).images[::5]), mask
+            )
+        ]
     return Real(opened, neutral, own[0], colours, float(table["fps"].iloc[0]))
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from talkmesh.contracts import Renders
 from talkmesh.domains import Real, Sampler, neutral_images, to_images, to_tensor
+from talkmesh.errors import TalkmeshError
 from talkmesh.framing import Framing, soft_mask
 from talkmesh.models.images import match_colours
 from talkmesh.models.regressor import Regressor, RegressorConfig, augment, rmse
@@ -39,8 +41,10 @@ class BatchConfig:
 
 @dataclass(frozen=True)
 class TranscoderStage:
-    """The section `transcoder` of params.yaml."""
+    """The section `transcoder` of params.yaml. start : folder of a trained transcoder whose E_V, D_R and D_S are
+    taken over (`full` goes on from `image_only`), or any path without a model to start from scratch."""
 
+    start: str
     model: TranscoderConfig
     batch: BatchConfig
     train: TrainConfig
@@ -56,7 +60,14 @@ class RegressorStage:
 
 
 def fit_transcoder(
-    stage: TranscoderStage, real: Real, held_out: Real, renders: Renders, rig: Rig, framing: Framing, work: Path, log: Log
+    stage: TranscoderStage,
+    real: Real,
+    held_out: Real,
+    renders: Renders,
+    rig: Rig,
+    framing: Framing,
+    work: Path,
+    log: Log,
 ) -> tuple[Transcoder, Curves]:
     """Train a transcoder (eq. 5); validated on the clips of `held_out`, in the mode in which it will be used.
 
@@ -69,6 +80,7 @@ def fit_transcoder(
     neutral, colours = neutral_images(real, renders, framing)
     mask = torch.from_numpy(np.moveaxis(soft_mask(framing), -1, 0))
     model = Transcoder(stage.model, framing.size, real.fps, neutral, colours, mask)
+    _take_over(model, Path(stage.start))
     model.to(device, memory_format=torch.channels_last)
     loss = TranscoderLoss(stage.model, framing.size).to(device)
     b = stage.batch
@@ -85,7 +97,23 @@ def fit_transcoder(
     return model.cpu(), curves
 
 
-def _transcoder_figures(model: Transcoder, real: Real, pixels: Tensor, device: torch.device) -> dict[str, float]:
+def _take_over(model: Transcoder, folder: Path) -> None:
+    """Fill `model` with the weights of the transcoder in `folder`, if there is one; what it lacks stays random."""
+    if not (folder / "weights.safetensors").exists():
+        return
+    weights = load_file(folder / "weights.safetensors")
+    own = model.state_dict()
+    wrong = [k for k, v in weights.items() if k in own and own[k].shape != v.shape]
+    if wrong:
+        raise TalkmeshError(
+            f"{folder} has other sizes than transcoder.model asks for ({wrong[0]}): equal them"
+        )
+    model.load_state_dict(weights, strict=False)
+
+
+def _transcoder_figures(
+    model: Transcoder, real: Real, pixels: Tensor, device: torch.device
+) -> dict[str, float]:
     rows, spread = [], []
     for clip in real.clips:
         index = np.flatnonzero(clip.good)[::4]
@@ -104,7 +132,9 @@ def _transcoder_figures(model: Transcoder, real: Real, pixels: Tensor, device: t
             offsets.append(("speech", heard))
         if model.anchor is not None:
             for name, offset in offsets:
-                row[f"anchor_{name}"] = (model.anchor(offset).cpu() - torch.from_numpy(clip.shapes[index])).abs().nanmean()
+                row[f"anchor_{name}"] = (
+                    (model.anchor(offset).cpu() - torch.from_numpy(clip.shapes[index])).abs().nanmean()
+                )
         rows.append({k: float(v) for k, v in row.items()})
     figures = {k: float(np.mean([r[k] for r in rows])) for k in rows[0]}
     neutral = model.neutral_codes()
@@ -120,7 +150,9 @@ def fit_regressor(
     """Train a regressor (eq. 6) on renders; validated on held-out renders by lip vertex error in mm."""
     torch.manual_seed(stage.train.seed)
     device = device_of(stage.train)
-    model = Regressor(stage.model, torch.from_numpy(rig.neutral)).to(device, memory_format=torch.channels_last)
+    model = Regressor(stage.model, torch.from_numpy(rig.neutral)).to(
+        device, memory_format=torch.channels_last
+    )
     order = np.random.default_rng(stage.train.seed).permutation(len(renders.images))
     held = max(int(len(order) * stage.held_out), 1)
     train, test = order[held:], np.sort(order[:held])
@@ -159,16 +191,19 @@ def decoded_sheet(model: Transcoder, real: Real, columns: int = 10) -> np.ndarra
     """Return a picture (H, W, 3) uint8: real frames, D_R's and D_S's pictures of them, and from speech, if any."""
     clips = [real.clips[i % len(real.clips)] for i in range(columns)]
     frames = [int(c.good.sum() * (0.3 + 0.4 * i / columns)) for i, c in enumerate(clips)]
-    rows = [[], [], [], [], []]  # type: list[list[np.ndarray]]
+    rows: list[list[np.ndarray]] = [[], [], [], [], []]
     for clip, frame in zip(clips, frames, strict=True):
         images = to_tensor(clip.images[frame : frame + 1])
         own = torch.from_numpy(clip.colours)[None]
         seen = model.offsets_of_images(images, own)
-        rows[0].append(to_images(match_colours(images, own, model.colours[0]))[0])
+        matched = match_colours(images, own, model.colours[0]).clamp(0, 1)
+        rows[0].append(to_images(torch.lerp(images, matched, model.mask))[0])
         rows[1].append(to_images(model.real(seen))[0])
         rows[2].append(to_images(model.synthetic(seen))[0])
         if model.speech is not None and clip.speech is not None:
-            heard = model.offsets_of_speech(torch.from_numpy(clip.speech)[None], len(clip.images))[0, frame][None]
+            heard = model.offsets_of_speech(torch.from_numpy(clip.speech)[None], len(clip.images))[0, frame][
+                None
+            ]
             rows[3].append(to_images(model.real(heard))[0])
             rows[4].append(to_images(model.synthetic(heard))[0])
     return contact_sheet(np.stack([image for row in rows for image in row]), columns, scale=2)

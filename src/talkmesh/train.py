@@ -105,7 +105,9 @@ def fit(
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     state = _State(work)
     start = state.load(model, optimiser, average)
-    progress = tqdm(range(start, config.steps), initial=start, total=config.steps, desc=title, mininterval=2.0)
+    progress = tqdm(
+        range(start, config.steps), initial=start, total=config.steps, desc=title, mininterval=2.0
+    )
     sums: dict[str, Tensor] = {}
     counted = 0
     for step in progress:
@@ -142,7 +144,9 @@ def fit(
             log.metrics({f"train/{k}": v for k, v in means.items()}, step + 1)
             log.metrics({f"val/{k}": v for k, v in figures.items()}, step + 1)
             log.flush()
-            progress.set_postfix({k: f"{v:.4g}" for k, v in figures.items()} | {"loss": f"{sum(means.values()):.4g}"})
+            progress.set_postfix(
+                {k: f"{v:.4g}" for k, v in figures.items()} | {"loss": f"{sum(means.values()):.4g}"}
+            )
             if figures["score"] < state.best:
                 state.best = figures["score"]
                 _save(state.best_path, average)
@@ -194,7 +198,9 @@ class _State:
         self.curves += [(step, name, value, "train") for name, value in means.items()]
         self.curves += [(step, name, value, "val") for name, value in figures.items()]
 
-    def save(self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]) -> None:
+    def save(
+        self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]
+    ) -> None:
         tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in average.items()}
         for i, moments in optimiser.state_dict()["state"].items():

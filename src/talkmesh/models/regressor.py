@@ -64,7 +64,9 @@ def augment(images: Tensor, config: RegressorConfig) -> Tensor:
     angle, zoom = r[:, 0] * config.rotation * torch.pi / 180, 1 + r[:, 1] * config.scale
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
     shift = r[:, 2:4] * 2 * config.shift
-    theta = torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
+    theta = torch.stack(
+        [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
+    )
     grid = functional.affine_grid(theta, [b, 1, h, w], align_corners=False)
     images = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
     if config.blur:

@@ -24,7 +24,7 @@ HAMA_HOP = 320  # samples between two phoneme posteriors: 20 ms, centred on mult
 MEL_HOP = 160  # samples between two mel frames: 10 ms, centred
 MELS = 80
 PHONEMES = 191  # hama's classes
-CODE_SCALE = 0.1  # codes of E_V spread by about this much: E_A's steps have to be as fine
+CODE_SCALE = 0.3  # codes of E_V spread by about this much: E_A's steps have to be as fine
 LOG_FLOOR = -12.0  # natural logarithm; posteriors below are noise
 
 
@@ -140,7 +140,13 @@ class SpeechEncoder(nn.Module):
         self.embed = nn.Linear(inputs, config.width)
         self.position = nn.Conv1d(config.width, config.width, 9, padding=4, groups=config.width)
         layer = nn.TransformerEncoderLayer(
-            config.width, config.heads, 4 * config.width, config.dropout, "gelu", batch_first=True, norm_first=True
+            config.width,
+            config.heads,
+            4 * config.width,
+            config.dropout,
+            "gelu",
+            batch_first=True,
+            norm_first=True,
         )
         self.layers = nn.TransformerEncoder(layer, config.layers, nn.LayerNorm(config.width), False)
         self.code = nn.Linear(config.width, code)
@@ -179,7 +185,9 @@ def _pretrained(checkpoint: str) -> nn.Module:
             "local folder, or set transcoder.speech.front_end to hama"
         ) from None
     if not hasattr(model, "feature_extractor"):
-        raise TalkmeshError(f"'{checkpoint}' is no wav2vec 2.0, HuBERT or WavLM model: it has no feature extractor")
+        raise TalkmeshError(
+            f"'{checkpoint}' is no wav2vec 2.0, HuBERT or WavLM model: it has no feature extractor"
+        )
     for parameter in model.feature_extractor.parameters():
         parameter.requires_grad_(False)
     # masking of time spans is a pre-training device: it would blank speech that the lips do follow

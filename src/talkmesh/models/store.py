@@ -61,7 +61,9 @@ def _read(folder: Path, cls: type) -> tuple[Any, dict[str, Any], dict[str, torch
         weights = load_file(folder / "weights.safetensors")
         return params.build(cls, saved["config"], f"{folder}/config.json"), saved["extra"], weights
     except (SafetensorError, OSError, KeyError) as error:
-        raise TalkmeshError(f"{folder} holds no readable model ({error}); train it again or copy it whole") from None
+        raise TalkmeshError(
+            f"{folder} holds no readable model ({error}); train it again or copy it whole"
+        ) from None
 
 
 def _fill(folder: Path, model: nn.Module, weights: dict[str, torch.Tensor]) -> None:

@@ -18,7 +18,7 @@ from talkmesh.models.perceptual import Network, PerceptualLoss
 from talkmesh.models.speech import SpeechConfig, SpeechEncoder
 
 SHAPES = 2  # numbers of the landmark anchor: inner lip gap and mouth width, see `domains.lip_shape`
-SPREAD_FLOOR = 0.01  # of the variance of codes, so that eq. 3 and 4 stay finite while codes are young
+SPREAD_FLOOR = 1e-5  # of the variance of codes: eq. 3 and 4 stay finite; larger, it rewards shrinking codes
 RESIDUAL_FROM = 64  # channels: in the narrow layers at full size a residual block costs most and gains least
 Norm = Literal["l1", "mse", "rmse"]
 
@@ -74,7 +74,10 @@ class VisualEncoder(nn.Module):
         layers: list[nn.Module] = []
         channels = 1
         for i, width in enumerate(config.encoder):
-            layers += [nn.Conv2d(channels, width, 5 if i == 0 else 3, 2, 2 if i == 0 else 1), nn.LeakyReLU(0.1)]
+            layers += [
+                nn.Conv2d(channels, width, 5 if i == 0 else 3, 2, 2 if i == 0 else 1),
+                nn.LeakyReLU(0.1),
+            ]
             if i > 0:
                 layers.append(Residual(width))
             channels = width
