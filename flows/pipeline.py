@@ -14,20 +14,29 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
-from prefect.states import Failed, State
+from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import dag
 from talkmesh import scores, tracking
 from talkmesh.files import read_json
 
+WORKERS = 2  # stages at once; more do not help on few cores
 LAST_LINES = 15  # of a stage that fails, in the message
 PROGRESS_S = 30  # seconds between two lines of one progress bar
+
+
+def _threads(
+    workers: int,
+) -> Any:  # Prefect declares the type of this runner narrower than that of what a flow takes
+    return ThreadPoolTaskRunner(max_workers=workers)
 
 
 @task(task_run_name="{name}", cache_policy=NO_CACHE)
@@ -43,7 +52,8 @@ def run_stage(name: str, parent: str | None) -> State | None:
     with subprocess.Popen(
         command, env=_environment(parent), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
-        for line in _lines(io.TextIOWrapper(process.stdout, "utf-8", "replace", newline="")):  # type: ignore[arg-type]
+        output = cast(io.BufferedReader, process.stdout)
+        for line in _lines(io.TextIOWrapper(output, "utf-8", "replace", newline="")):
             last.append(line)
             logger.info(line)
     if process.returncode == 0:
@@ -51,7 +61,7 @@ def run_stage(name: str, parent: str | None) -> State | None:
     return Failed(message=f"stage {name} ended with exit code {process.returncode}:\n" + "\n".join(last))
 
 
-@flow(name="talkmesh", validate_parameters=False)
+@flow(name="talkmesh", task_runner=_threads(WORKERS), validate_parameters=False)
 def pipeline(targets: list[str] | None = None) -> State | None:
     """Run the stages that `targets` name and all that they need, or all; two at once where the DAG allows it.
 
@@ -66,7 +76,7 @@ def pipeline(targets: list[str] | None = None) -> State | None:
         futures: dict[str, PrefectFuture] = {}
         for stage in stages:
             needed = [futures[name] for name in stage.upstream]
-            futures[stage.name] = run_stage.submit(stage.name, log.id, wait_for=needed)
+            futures[stage.name] = run_stage.submit(stage.name, log.id, wait_for=needed, return_state=False)
         wait(list(futures.values()))
     _publish(log.url)
     broken = [future.state.message or name for name, future in futures.items() if future.state.is_failed()]
@@ -118,10 +128,11 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("stages", nargs="*", help="run only these and what they need (default: all)")
-    parser.add_argument("--workers", type=int, default=2, help="stages at once (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=WORKERS, help="stages at once (default: %(default)s)")
     arguments = parser.parse_args()
-    runner = ThreadPoolTaskRunner(max_workers=arguments.workers)
-    state = pipeline.with_options(task_runner=runner)(arguments.stages, return_state=True)
+    state = pipeline.with_options(task_runner=_threads(arguments.workers))(
+        arguments.stages, return_state=True
+    )
     return 0 if state.is_completed() else 1
 
 

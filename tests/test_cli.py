@@ -1,0 +1,103 @@
+"""The command line: it teaches, it answers at once, and an error is one sentence."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from talkmesh import cli
+
+COMMANDS = ("sample", "animate", "scores", "doctor", "profile", "models")
+
+
+def test_help_names_every_command_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--help"])
+    text = capsys.readouterr().out
+    assert all(f"\n    {name}" in text for name in COMMANDS)
+    assert "talkmesh animate line.wav -o line.mp4" in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([name, "--help"])
+    assert len(capsys.readouterr().out) > 100
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from talkmesh import cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'numpy', 'torch', 'mlflow', 'mediapipe', 'pandas', 'cv2'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["animate", "absent.wav", "-o", "a.mp4"], "absent.wav: no such sound file"),
+        (["animate", "here.wav", "-o", "a.gif"], "a.gif: what is written must end in .mp4 or .npz"),
+        (["animate", "here.wav", "-o", "a.npz", "--bundle", "nowhere"], "nowhere"),
+        (["profile", "nowhere"], "no profile 'nowhere'"),
+        (["scores"], "run `dvc repro` first"),
+        (["sample"], "params.yaml not found"),
+    ],
+)
+def test_an_error_is_one_sentence_and_exit_code_2(
+    words: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here.wav").touch()
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.splitlines()[-1].startswith("talkmesh: error: ")
+    assert sentence in error.splitlines()[-1]
+    assert "Traceback" not in error
+
+
+def test_what_is_written_is_needed_and_unknown_words_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["animate", "a.wav"], ["annimate"], [], ["doctor", "--colour"]):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(words)
+        assert "talkmesh" in capsys.readouterr().err
+
+
+def test_a_full_disk_and_an_interrupt_leave_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: object) -> None:
+        raise PermissionError(13, "Permission denied", "reports/x")
+
+    monkeypatch.setattr(cli, "_scores", full)
+    assert cli.main(["scores"]) == 2
+    assert capsys.readouterr().err == "talkmesh: error: reports/x: Permission denied\n"
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_scores", interrupted)
+    assert cli.main(["scores"]) == 130
+
+
+def test_profile_prints_what_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("profiles").mkdir()
+    Path("params.yaml").write_text("size: 1\n")
+    Path("profiles/big.yaml").write_text("# large\nsize: 2\n")
+    assert cli.main(["profile"]) == 0
+    assert capsys.readouterr().out.split() == ["big", "large"]
+    assert cli.main(["profile", "big"]) == 0
+    assert capsys.readouterr().out == "size: 1 -> 2\n"
+    assert cli.main(["profile", "big"]) == 0
+    assert "nothing to change" in capsys.readouterr().out
