@@ -33,9 +33,8 @@ LAST_LINES = 15  # of a stage that fails, in the message
 PROGRESS_S = 30  # seconds between two lines of one progress bar
 
 
-def _threads(
-    workers: int,
-) -> Any:  # Prefect declares the type of this runner narrower than that of what a flow takes
+def _threads(workers: int) -> Any:
+    # Any: Prefect declares the type of this runner narrower than that of what a flow takes
     return ThreadPoolTaskRunner(max_workers=workers)
 
 
