@@ -27,7 +27,12 @@ LASHES = {
     "1": (0.05, 0.2),
     "2": (0.2, 0.9),
 }  # helper strips of lower and upper lid: share of length, darkness
-LANDMARKS = (0,) * 40
+# fmt: off
+LANDMARKS = (
+    1336, 408, 447, 1709, 456, 455, 2585, 3760, 2577, 2538, 3404, 2571, 2603, 2605, 2611, 492, 486, 480, 478, 441,
+    430, 419, 1708, 453, 462, 474, 2591, 2583, 3759, 2549, 2560, 2567, 2636, 2635, 2634, 523, 517, 518, 519, 437,
+)
+# fmt: on
 UPPER_FACE = 716.0  # mm on the base mesh: the upper face begins at the cheekbones
 
 
@@ -57,6 +62,8 @@ def load(identity: Identity, look: Look, name: str = "character") -> Rig:
     deltas = np.concatenate([[part.weights @ s for s in shapes] for part, _ in pieces], 1)
     deltas[:, starts[3] : starts[4]] = 0  # upper teeth stay, lower teeth move with the jaw alone
     deltas[[not n.startswith("jaw") for n in names], starts[4] : starts[5]] = 0
+    lips = np.flatnonzero(skin.lips > 0.3)
+    lips = np.union1d(lips, parts.mirrored(skin.position[lips], skin.position))
     upper = (skin.position[:, 1] > UPPER_FACE) & (skin.face > 0.5) & (skin.socket < 0.5)
     return Rig(
         name,
@@ -64,7 +71,7 @@ def load(identity: Identity, look: Look, name: str = "character") -> Rig:
         np.concatenate([p.faces + s for (p, _), s in zip(pieces, starts, strict=False)]).astype(np.int32),
         names,
         deltas.astype(np.float32),
-        np.flatnonzero(skin.lips > 0.3).astype(np.int32),
+        lips.astype(np.int32),
         np.array(LANDMARKS, np.int32),
         np.flatnonzero(upper).astype(np.int32),
         np.concatenate([colours for _, colours in pieces]).astype(np.float32),

@@ -27,6 +27,7 @@ LOWER_TEETH = (
     (15010, 15001, 15002, 15003, 15004, 15005, 15006, 15007, 15008),
     (15027, 15019, 15020, 15021, 15022, 15023, 15024, 15025, 15026),
 )
+TEETH_HELPER = (14992, 15128)  # vertices of both rows
 UPPER_WIDTHS = (8.4, 6.6, 7.4, 6.8, 6.6, 9.5)  # mm, from the middle incisor to the first molar
 LOWER_WIDTHS = (5.3, 5.8, 6.6, 6.9, 7.0, 10.0)
 TOOTH_COLUMNS = (0.0, 0.12, 0.5, 0.88)  # of a tooth's width
@@ -117,7 +118,8 @@ def teeth(base: np.ndarray, upper: bool, shift: tuple[float, float, float]) -> P
     middle of each tooth, rows as in `TOOTH_ROWS`, pushed outward so that each tooth bulges.
     """
     right = np.array(UPPER_TEETH if upper else LOWER_TEETH)
-    ids = np.column_stack([_mirrored(base, right[:, :0:-1]), right])
+    left = TEETH_HELPER[0] + mirrored(base[right[:, :0:-1]], base[slice(*TEETH_HELPER)])
+    ids = np.column_stack([left, right])
     edge = base[ids[2]]
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(edge, axis=0), axis=1))])
     widths = np.array(UPPER_WIDTHS if upper else LOWER_WIDTHS)
@@ -154,17 +156,22 @@ def teeth(base: np.ndarray, upper: bool, shift: tuple[float, float, float]) -> P
     )
 
 
-def _mirrored(base: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return the vertices that mirror `ids` on the other side of the face."""
-    distance = np.linalg.norm(base[ids.ravel()][:, None] * (-1, 1, 1) - base[14_992:15_128][None], axis=-1)
-    return 14_992 + distance.argmin(1).reshape(ids.shape)
+def mirrored(points: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Return for points (..., 3) the indices (...) of the nearest of `among` (n, 3) to their mirror images in x."""
+    flat = points.reshape(-1, 1, 3) * (-1, 1, 1)
+    return np.linalg.norm(flat - among, axis=-1).argmin(1).reshape(points.shape[:-1])
+
+
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the z component of the cross product of vectors (..., 2 or 3)."""
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
 
 
 def on_skin(base: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> sparse.csr_matrix:
     """Return weights of the skin points that lie at `points` (n, 2) seen from the front: the frontmost triangle."""
     corners = base[triangles]  # (F, 3, 3)
     a, b, c = (corners[:, i, :2] for i in range(3))
-    area = np.cross(b - a, c - a)
+    area = cross(b - a, c - a)
     facing = area > 1e-6  # anticlockwise from the front
     triangles, corners, a, b, c, area = (
         triangles[facing],
@@ -175,8 +182,8 @@ def on_skin(base: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> spar
         area[facing],
     )
     p = points[:, None]
-    u = np.cross(b - p, c - p) / area
-    v = np.cross(c - p, a - p) / area
+    u = cross(b - p, c - p) / area
+    v = cross(c - p, a - p) / area
     w = 1 - u - v
     inside = np.minimum(np.minimum(u, v), w) >= -1e-9  # (n, F)
     depth = np.where(inside, u * corners[:, 0, 2] + v * corners[:, 1, 2] + w * corners[:, 2, 2], -np.inf)

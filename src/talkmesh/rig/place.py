@@ -14,6 +14,7 @@ from talkmesh import render
 from talkmesh.errors import TalkmeshError
 from talkmesh.landmarks import LIPS, OUTER_LIPS
 from talkmesh.rig import Rig
+from talkmesh.rig.parts import cross, mirrored
 
 SIZE = 768  # pixels of the picture in which landmarks are looked for
 JAW_OPEN = 0.3  # enough to tell the inner edges of the lips apart
@@ -57,7 +58,8 @@ def place_landmarks(rig: Rig) -> Rig:
 def nearest_vertices(rig: Rig, vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Return 40 lip vertices of a symmetric rig nearest to `points` (40, 2) in mm, symmetric themselves."""
     points = (points + points[MIRROR] * (-1, 1)) / 2  # the face is symmetric about x = 0
-    candidates = rig.lips[visible(vertices, rig.faces, rig.lips)]
+    facing = render.vertex_normals(vertices, rig.faces)[rig.lips, 2] > 0  # not the lips' inner side
+    candidates = rig.lips[facing & visible(vertices, rig.faces, rig.lips)]
     low = -rig.deltas[rig.names.index("jawOpen")][candidates, 1]  # how far the jaw takes a vertex along
     low = low / low.max()
     place = vertices[candidates]
@@ -67,7 +69,7 @@ def nearest_vertices(rig: Rig, vertices: np.ndarray, points: np.ndarray) -> np.n
     distance[LOWER] += never * (low < 0.25)
     left = np.flatnonzero(points[:, 0] < -0.5)
     middle = np.flatnonzero(np.abs(points[:, 0]) <= 0.5)
-    twins = _twins(rig.neutral[candidates], rig.neutral[rig.lips])
+    twins = mirrored(rig.neutral[candidates], rig.neutral[rig.lips])
     chosen = np.zeros(len(points), np.int32)
     for places, fits in ((left, place[:, 0] < -0.3), (middle, np.abs(place[:, 0]) < 0.3)):
         rows, columns = linear_sum_assignment(distance[places] + never * ~fits)
@@ -77,26 +79,16 @@ def nearest_vertices(rig: Rig, vertices: np.ndarray, points: np.ndarray) -> np.n
     return chosen
 
 
-def _twins(points: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Return for each of `points` (n, 3) the index of its mirror image among the vertices `among`."""
-    return np.linalg.norm(points[:, None] * (-1, 1, 1) - among[None], axis=-1).argmin(1)
-
-
 def visible(vertices: np.ndarray, faces: np.ndarray, ids: np.ndarray, tolerance: float = 0.3) -> np.ndarray:
     """Return (n,) bool: which of the vertices `ids` nothing hides by more than `tolerance` mm, seen from +z."""
     corners = vertices[faces].astype(np.float64)
     low, high = vertices[ids, :2].min(0), vertices[ids, :2].max(0)
     near = ((corners[..., :2].max(1) >= low) & (corners[..., :2].min(1) <= high)).all(1)
     a, b, c = (corners[near, i] for i in range(3))
-    area = _cross(b - a, c - a)
+    area = cross(b - a, c - a)
     a, b, c, area = (q[area > 1e-9] for q in (a, b, c, area))
     point = vertices[ids][:, None].astype(np.float64)
-    u, v = _cross(b - point, c - point) / area, _cross(c - point, a - point) / area
-    inside = np.minimum(np.minimum(u, v), 1 - u - v) > 1e-6  # a triangle does not hide its own corners
+    u, v = cross(b - point, c - point) / area, cross(c - point, a - point) / area
+    inside = np.minimum(np.minimum(u, v), 1 - u - v) >= -1e-9
     depth = u * a[:, 2] + v * b[:, 2] + (1 - u - v) * c[:, 2]
     return (np.where(inside, depth, -np.inf) <= point[..., 2] + tolerance).all(1)
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the z component of the cross product of vectors (..., 2 or 3)."""
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]

@@ -164,12 +164,15 @@ def _speech(i: int, random: np.random.Generator) -> dict[str, float]:
     one, other = (VISEMES[sounds[k]] for k in random.choice(len(sounds), 2, replace=False))
     share = random.beta(0.5, 0.5)
     strength = random.uniform(0.6, 1.15)
-    return {
+    units = {
         unit: strength
-        * float(share * one.get(unit, 0) + (1 - share) * other.get(unit, 0))
         * random.uniform(0.75, 1.25)
+        * (share * one.get(unit, 0) + (1 - share) * other.get(unit, 0))
         for unit in {**one, **other}
     }
+    if "mouthClose" in units:  # shares the jaw's fate: it only undoes what the jaw opens
+        units["mouthClose"] = units["jawOpen"] * min(1.0, units["mouthClose"] / max(units["jawOpen"], 1e-6))
+    return units
 
 
 def _mixture(random: np.random.Generator) -> dict[str, float]:
