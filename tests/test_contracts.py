@@ -105,7 +105,7 @@ def test_rig_round_trip_keeps_the_hash(tmp_path):
     [
         ({"landmarks": np.arange(39)}, "landmarks must be 40"),
         ({"lips": np.array([999])}, "lips name vertices outside 0..59"),
-        ({"lips": np.array([], int)}, "lips"),
+        ({"lips": np.array([], int)}, "lip set is empty"),
         ({"neutral": np.full((60, 3), np.nan, np.float32)}, "finite"),
         ({"names": ("a", "a", "b")}, "unique"),
         ({"colours": np.zeros((3, 3))}, "colours"),

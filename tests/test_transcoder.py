@@ -65,6 +65,9 @@ def reference(model: t.Transcoder, batch: t.Batch) -> dict[str, float]:
     neutral_r, neutral_s = see(model.neutral[0], 0), see(model.neutral[1], 1)
     sums: dict[str, list[float]] = {"pixel_real": [], "pixel_synthetic": [], "cf": [], "cs": [], "ccl": []}
     z_r = torch.stack([see(image, 0) for image in batch.real])
+    for decoder, name, i in ((model.real, "pixel_real", 0), (model.synthetic, "pixel_synthetic", 1)):
+        hinge = decoder(torch.zeros(1, CODE))[0]  # the neutral image of the domain, whose offset is zero
+        sums[name].append(((hinge - model.neutral[i]) ** 2).mean().item())
     decoded = set(batch.decoded.tolist())
     spread = z_r[batch.decoded].var(0).mean() + t.SPREAD_FLOOR
     for image in batch.synthetic:

@@ -140,8 +140,14 @@ def neutral_images(real: Real, renders: Renders, framing: Framing) -> tuple[Tens
     synthetic = colour_statistics(np.asarray(renders.images[:: max(len(renders.images) // 200, 1)]), mask)
     colours = torch.from_numpy(np.stack([real.colours, synthetic]))
     own = torch.from_numpy(real.neutral_colours)[None]
-    first = match_colours(to_tensor(real.neutral)[None], own, colours[0])
+    first = matched(to_tensor(real.neutral)[None], own, colours[0], mask)
     return torch.cat([first, to_tensor(renders.neutral)[None]]), colours
+
+
+def matched(images: Tensor, own: Tensor, wanted: Tensor, mask: np.ndarray) -> Tensor:
+    """Match colours (see `images.match_colours`) under the mask (H, W, 1); the grey around it stays."""
+    moved = match_colours(images, own, wanted).clamp(0, 1)
+    return torch.lerp(images, moved, torch.from_numpy(np.moveaxis(mask, -1, 0)))
 
 
 class Sampler:
@@ -166,6 +172,8 @@ class Sampler:
         decoded: int,
         synthetic: int,
     ) -> None:
+        if frames % decoded:
+            raise ValueError(f"transcoder.batch: decoded ({decoded}) must divide frames ({frames})")
         self.real, self.renders = real, renders
         self.windows, self.window, self.synthetic = windows, window, synthetic
         self.frames, self.decoded = frames, decoded
@@ -173,7 +181,7 @@ class Sampler:
         points = rig.neutral[rig.landmarks, :2] + np.einsum("nk,kld->nld", renders.poses, deltas)
         self.shapes = lip_shape(points, rig.neutral[rig.landmarks, :2])
         self.lengths = np.array([len(c.images) for c in real.clips], float)
-        self.mask = torch.from_numpy(np.moveaxis(soft_mask(framing), -1, 0))
+        self.mask = soft_mask(framing)
 
     def draw(self, rng: np.random.Generator, device: torch.device) -> Batch:
         """Draw one batch. Clips are drawn by length, frames among the good ones, renders evenly."""
@@ -194,10 +202,8 @@ class Sampler:
             if clip.speech is not None:
                 speech.append(self._speech(clip, start))
         drawn = np.sort(rng.integers(0, len(self.renders.images), self.synthetic))
-        raw = to_tensor(np.concatenate(images))
         own, wanted = torch.from_numpy(np.concatenate(colours)), torch.from_numpy(self.real.colours)
-        # outside the mask all images are the same grey, and stay so
-        real = torch.lerp(raw, match_colours(raw, own, wanted).clamp(0, 1), self.mask)
+        real = matched(to_tensor(np.concatenate(images)), own, wanted, self.mask)
         return Batch(
             real.to(device),
             torch.from_numpy(np.concatenate(shapes)).to(device),

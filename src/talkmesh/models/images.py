@@ -37,28 +37,31 @@ def disturb(images: Tensor, strength: float) -> Tensor:
 
     A small similarity and a smooth random warp (residual head motion), gain, bias and a smooth field of light, blur
     and noise. What is decoded stays undisturbed, so decoders learn to ignore all of it; above all D_S does, whose
-    own renders are always lit and framed alike. `strength` scales everything; at 1: rotation 4 degrees, scale 6 %,
-    shift 3 % (half-ranges), local shift 1.5 %, gain 20 %, bias 0.2, light 0.4, noise 0.1 (standard deviations, in
-    units of the image's own).
+    own renders are always lit and framed alike. Each image draws its own share of `strength` between 0 and 1, so
+    that undisturbed images, among them the neutral ones, are not strange to the decoders. At 1: rotation 4 degrees,
+    scale 6 %, shift 3 % (half-ranges), local shift 1.5 %, gain 20 %, bias 0.2, light 0.4, noise 0.1 (standard
+    deviations, in units of the image's own).
     """
     b, _, h, w = images.shape
     device = images.device
-    r = torch.rand(b, 5, device=device) * 2 - 1
-    angle, scale = r[:, 0] * 0.07 * strength, 1 + r[:, 1] * 0.06 * strength
+    amount = strength * torch.rand(b, 1, device=device)
+    r = (torch.rand(b, 5, device=device) * 2 - 1) * amount
+    angle, scale = r[:, 0] * 0.07, 1 + r[:, 1] * 0.06
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    shift = r[:, 2:4] * 0.06 * strength  # of the range [-1, 1]
+    shift = r[:, 2:4] * 0.06  # of the range [-1, 1]
     theta = torch.stack(
         [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
     )
     grid = functional.affine_grid(theta, [b, 1, h, w], align_corners=False)
+    amount = amount.view(b, 1, 1, 1)
     fields = torch.randn(b, 3, 5, 5, device=device) * torch.tensor([0.03, 0.03, 0.4], device=device).view(
         1, 3, 1, 1
     )
-    fields = functional.interpolate(fields * strength, size=(h, w), mode="bicubic", align_corners=True)
+    fields = functional.interpolate(fields * amount, size=(h, w), mode="bicubic", align_corners=True)
     grid = grid + fields[:, :2].permute(0, 2, 3, 1)
     moved = functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
     soft = functional.avg_pool2d(functional.pad(moved, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    moved = torch.lerp(moved, soft, (r[:, 4].abs() * strength).clamp(max=1).view(b, 1, 1, 1))
-    gain = 1 + 0.2 * strength * torch.randn(b, 1, 1, 1, device=device)
-    bias = 0.2 * strength * torch.randn(b, 1, 1, 1, device=device)
-    return moved * gain + bias + fields[:, 2:] + 0.1 * strength * torch.randn_like(moved)
+    moved = torch.lerp(moved, soft, r[:, 4].abs().clamp(max=1).view(b, 1, 1, 1))
+    gain = 1 + 0.2 * amount * torch.randn(b, 1, 1, 1, device=device)
+    bias = 0.2 * amount * torch.randn(b, 1, 1, 1, device=device)
+    return moved * gain + bias + fields[:, 2:] + 0.1 * amount * torch.randn_like(moved)

@@ -228,15 +228,18 @@ class TranscoderLoss(nn.Module):
         z_r, z_s = codes.split([len(shown), len(batch.synthetic)])
         d_r, d_s = z_r - neutral[0], z_s - neutral[1]  # eq. 1
         spread = d_r.detach().var(0).mean() + SPREAD_FLOOR
-        out_r, out_s = (
-            decoder(self._noisy(d, spread)) for decoder, d in ((model.real, d_r), (model.synthetic, d_s))
-        )
+        # the neutral images take part with the offset zero, on which both domains are hinged
+        hinge = torch.zeros_like(d_r[:1])
+        out_r = model.real(self._noisy(torch.cat([d_r, hinge]), spread))
+        out_s = model.synthetic(self._noisy(torch.cat([d_s, hinge]), spread))
+        wanted_r = torch.cat([shown, model.neutral[:1]])
+        wanted_s = torch.cat([batch.synthetic, model.neutral[1:]])
         terms = {  # eq. 2
-            "pixel_real": w.pixel * distance(out_r, shown, c.norm, self.pixels),
-            "pixel_synthetic": w.pixel * distance(out_s, batch.synthetic, c.norm, self.pixels),
+            "pixel_real": w.pixel * distance(out_r, wanted_r, c.norm, self.pixels),
+            "pixel_synthetic": w.pixel * distance(out_s, wanted_s, c.norm, self.pixels),
         }
         if c.perceptual != "none" and w.perceptual:
-            pairs = torch.cat([out_r, out_s]), torch.cat([shown, batch.synthetic])
+            pairs = torch.cat([out_r, out_s]), torch.cat([wanted_r, wanted_s])
             terms["perceptual"] = 2 * w.perceptual * self.perceptual(*pairs)
         anchored = [(d_r, batch.real_shapes[batch.decoded]), (d_s, batch.synthetic_shapes)]
         if batch.speech is not None and model.speech is not None:

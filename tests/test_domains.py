@@ -1,0 +1,106 @@
+"""The two domains: lip shapes in closed form, colours, and what a batch holds."""
+
+import numpy as np
+import pytest
+import torch
+from rigs import tiny_rig
+
+from talkmesh.contracts import Renders
+from talkmesh.domains import Clip, Real, Sampler, lip_shape, matched, to_images, to_tensor
+from talkmesh.framing import Framing, soft_mask
+
+FRAMING = Framing(16, 2.0, 0.5, True)
+RIG = tiny_rig()
+
+
+def real_of(lengths=(12, 30), features=5):
+    rng = np.random.default_rng(0)
+    clips = []
+    for i, n in enumerate(lengths):
+        images = rng.integers(0, 255, (n, 16, 16, 3), dtype=np.uint8)
+        good = np.ones(n, bool)
+        good[: n // 2] = i != 0
+        speech = np.arange(n, dtype=np.float32)[:, None].repeat(features, 1) + 1000 * i
+        shapes = np.stack([np.arange(n), np.full(n, i)], 1).astype(np.float32)
+        clips.append(
+            Clip(f"c{i}", images, np.array([[0.5] * 3, [0.2] * 3], np.float32), shapes, good, speech)
+        )
+    colours = np.array([[0.5] * 3, [0.2] * 3], np.float32)
+    return Real(clips, clips[0].images[0], colours, colours, 25.0)
+
+
+def renders_of(n=9):
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 255, (n, 16, 16, 3), dtype=np.uint8)
+    poses = np.zeros((n, 3), np.float32)
+    poses[:, 0] = np.linspace(0, 1, n)
+    return Renders(images, poses, images[0], np.zeros((2, 3)))
+
+
+def test_lip_shape_in_closed_form():
+    neutral = RIG.neutral[RIG.landmarks, :2]
+    poses = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
+    shapes = lip_shape(RIG.vertices(poses)[:, RIG.landmarks, :2], neutral)
+    np.testing.assert_allclose(shapes[0], 0, atol=1e-7)
+    np.testing.assert_allclose(shapes[1], [12 / 50, 0], atol=1e-4)  # the lower lip falls by 12 of 50 mm
+    np.testing.assert_allclose(shapes[2], [0, 6 / 50], atol=1e-4)  # each corner moves out by 3 mm
+    np.testing.assert_allclose(shapes[3], 0, atol=1e-7)
+
+
+def test_lip_shape_has_no_units():
+    neutral = RIG.neutral[RIG.landmarks, :2]
+    points = RIG.vertices(np.random.default_rng(0).random((5, 3)))[:, RIG.landmarks, :2]
+    flip = np.array([1.0, -1.0])  # millimetres point up, pixels down
+    np.testing.assert_allclose(
+        lip_shape(points * flip * 0.7 + 9, neutral * flip * 0.7 + 9), lip_shape(points, neutral), atol=1e-5
+    )
+
+
+def test_a_batch_pairs_each_image_with_its_moment_of_speech():
+    sampler = Sampler(
+        real_of(), renders_of(), RIG, FRAMING, windows=6, window=10, frames=4, decoded=2, synthetic=5
+    )
+    for seed in range(20):
+        batch = sampler.draw(np.random.default_rng(seed), torch.device("cpu"))
+        assert batch.real.shape == (24, 3, 16, 16)
+        assert batch.synthetic.shape == (5, 3, 16, 16)
+        assert batch.decoded.tolist() == list(range(0, 24, 2))
+        heard = batch.speech[batch.window, batch.frame, 0]
+        clip = batch.real_shapes[:, 1]
+        # speech and shapes both carry the number of the frame
+        torch.testing.assert_close(heard, batch.real_shapes[:, 0] + 1000 * clip)
+        assert (batch.real_shapes[clip == 0, 0] >= 6).all(), "frames without a face are not drawn"
+
+
+def test_equal_seeds_draw_equal_batches():
+    sampler = Sampler(real_of(), renders_of(), RIG, FRAMING, 2, 10, 2, 1, 3)
+    a, b, c = (sampler.draw(np.random.default_rng(s), torch.device("cpu")) for s in (1, 1, 2))
+    assert torch.equal(a.real, b.real)
+    assert not torch.equal(a.real, c.real)
+
+
+def test_a_clip_shorter_than_the_window_is_padded():
+    sampler = Sampler(real_of((4,)), renders_of(), RIG, FRAMING, 2, 10, 2, 1, 3)
+    batch = sampler.draw(np.random.default_rng(0), torch.device("cpu"))
+    assert batch.speech.shape == (2, 10, 5)
+    assert (batch.speech[:, 4:] == 3).all()
+    assert (batch.frame < 4).all()
+
+
+def test_renders_carry_the_lip_shape_of_their_pose():
+    sampler = Sampler(real_of(), renders_of(), RIG, FRAMING, 1, 10, 2, 1, 9)
+    np.testing.assert_allclose(sampler.shapes[:, 0], np.linspace(0, 1, 9) * 12 / 50, atol=1e-4)
+
+
+def test_images_round_trip_and_grey_outside_the_mask_stays():
+    images = np.random.default_rng(0).integers(0, 255, (2, 16, 16, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(to_images(to_tensor(images)), images)
+    own = torch.tensor([[[0.5] * 3, [0.2] * 3]]).repeat(2, 1, 1)
+    moved = matched(to_tensor(images), own, torch.tensor([[0.1] * 3, [0.1] * 3]), soft_mask(FRAMING))
+    assert torch.equal(moved[:, :, 0, 0], to_tensor(images)[:, :, 0, 0])
+    assert float(moved[:, :, 8, 8].mean()) < float(to_tensor(images)[:, :, 8, 8].mean())
+
+
+def test_decoded_must_divide_frames():
+    with pytest.raises(ValueError, match="decoded"):
+        Sampler(real_of(), renders_of(), RIG, FRAMING, 1, 10, 3, 2, 3)
