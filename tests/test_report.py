@@ -15,7 +15,7 @@ from PIL import Image
 
 from stages import evaluate, reference
 from stages import report as report_stage
-from talkmesh import contracts, media
+from talkmesh import contracts, landmarks, media
 from talkmesh.errors import TalkmeshError
 from talkmesh.preview import save_png
 from talkmesh.report import HTML, METRICS_FILE, collect, figures, pictures, tables
@@ -143,7 +143,8 @@ def test_videos_have_sound_and_strips_have_frames(tmp_path: Path, monkeypatch: p
         assert np.abs(sound).max() > 0.05
         assert np.asarray(Image.open(HTML / "media" / f"{clip}.png")).shape == frames[0].shape
     film = np.asarray(Image.open(HTML / "media" / "talk_a_film.png"))
-    chosen = pictures.spaced(FRAMES, 5)
+    opened = landmarks.opening(contracts.read_crops("talk_a").landmarks)
+    chosen = pictures.spaced(opened, 5)
     crops = contracts.read_crops("talk_a").images
     assert (film == np.concatenate([crops[i] for i in chosen], axis=1)).all()
     decoded = contracts.read_npz(contracts.PREDICTIONS / "ours" / "strips" / "talk_a.npz")["d_s"]
@@ -241,9 +242,15 @@ def test_charts_follow_the_page_and_are_well_formed() -> None:
         assert "DejaVu" not in svg
 
 
-def test_frames_are_evenly_spaced() -> None:
-    assert pictures.spaced(11, 3).tolist() == [0, 5, 10]
-    assert pictures.spaced(2, 5).tolist() == [0, 1]
+def test_frames_of_a_strip_follow_the_motion() -> None:
+    assert pictures.spaced(np.linspace(0, 1, 11), 3).tolist() == [0, 5, 10]
+    assert pictures.spaced(np.zeros(11), 3).tolist() == [0, 5, 10]
+    assert pictures.spaced(np.array([0.1, 0.3]), 5).tolist() == [0, 1]
+    late = np.concatenate([np.zeros(50), 0.3 * np.sin(np.arange(50))])
+    late[60:63] = np.nan
+    chosen = pictures.spaced(late, 10)
+    assert len(chosen) == 10
+    assert (chosen >= 50).sum() >= 7
 
 
 def test_film_is_cut_about_the_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ from talkmesh.files import read_json, replacing
 from talkmesh.landmarks import LIPS, opening_of_lips
 from talkmesh.preview import save_png
 from talkmesh.report import figures, pictures
-from talkmesh.report.definitions import METRICS
+from talkmesh.report.definitions import METRICS, PREVIEWS
 from talkmesh.report.page import Picture, Report, Row, Shown, html
 from talkmesh.rig import Rig, read_rig
 from talkmesh.strips import read_strip
@@ -160,7 +160,7 @@ class _Artist:
             figures.openings(f"opening-{clip.name}", clip.name, clip.fps, curves, dashed=["true mesh"]),
             video,
             video.replace(".mp4", ".png"),
-            self._strip(clip.name, crops, meshes, pictures.spaced(frames, self.params.strip)),
+            self._strip(clip.name, crops, meshes, pictures.spaced(film[:frames], self.params.strip)),
         )
 
     def _strip(self, clip: str, crops: Crops, meshes: dict[str, np.ndarray], chosen: np.ndarray) -> list[Row]:
@@ -237,9 +237,15 @@ def _neutrals(folder: Path, track: str) -> list[Picture]:
 
 
 def _previews(folder: Path) -> list[Picture]:
+    """The pictures that the stages left to look at, in the order of the stages; unknown ones come last."""
     found: list[Picture] = []
-    for path in sorted(PREVIEW.glob("*.png")):
+    stages = list(PREVIEWS)
+    for path in sorted(PREVIEW.glob("*.png"), key=lambda p: ([*stages, _stage(p)].index(_stage(p)), p.name)):
         file = f"{MEDIA}/preview_{path.name}"
         shutil.copyfile(path, folder / file)
-        found.append(Picture(file, path.stem.replace("_", " ")))
+        found.append(Picture(file, f"{path.stem.replace('_', ' ')}: {PREVIEWS.get(_stage(path), 'preview')}"))
     return found
+
+
+def _stage(path: Path) -> str:
+    return path.stem.split("_")[0]

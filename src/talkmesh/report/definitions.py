@@ -68,8 +68,7 @@ AGAINST_MESHES = (
         "",
         "high",
         2,
-        "Pearson correlation over time of the predicted lip opening with that of the true mesh. Lip opening is the "
-        "vertical gap of the inner lips (mean of three pairs) over the mouth width (median of the clip).",
+        "Pearson correlation over time of the predicted lip opening with that of the true mesh.",
     ),
     Metric(
         "opening_truth_sd_ratio",
@@ -149,6 +148,16 @@ AGAINST_FILM = (
 )
 
 METRICS = {metric.name: metric for metric in AGAINST_MESHES + AGAINST_FILM}
+
+PREVIEWS = {
+    "segment": "one frame of each of some clips",
+    "crop": "the neutral frame and crops of some clips",
+    "rig": "the character",
+    "perform": "poses it was rendered in",
+    "render": "pictures that the models learn from",
+    "transcoder": "held-out faces and what is decoded from them",
+    "regressor": "held-out renders and the meshes found in them",
+}
 
 METHODS = {
     "ours": "speech alone: E_A, de-neutralised, D_S, E_G (the paper's losses)",

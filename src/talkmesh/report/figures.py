@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 INK, MUTED, LINE, SURFACE = "#0000a0", "#0000a1", "#0000a2", "#0000a3"
 SERIES = tuple(f"#0000b{i}" for i in range(6))  # more methods than this cannot be told apart in one chart
@@ -117,11 +118,19 @@ def training(name: str, title: str, curves: pd.DataFrame, columns: int = 4) -> s
             for split, colour in (("train", SERIES[0]), ("val", SERIES[1])):
                 part = own[own["split"] == split]
                 if len(part):
-                    panel.plot(part["step"], part["value"], color=colour, label=split)
+                    panel.plot(
+                        part["step"],
+                        part["value"],
+                        color=colour,
+                        label=split,
+                        marker="." if len(part) == 1 else "",
+                    )
             values = own["value"].to_numpy()
             if len(values) and values.min() > 0 and values.max() > 5 * values.min():
                 panel.set_yscale("log")
-                panel.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+                panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+                panel.yaxis.set_minor_formatter(NullFormatter())
             panel.set_title(quantity)
             panel.margins(x=0.02)
         for panel in axes[len(names) :]:

@@ -161,6 +161,8 @@ def _definitions(report: Report) -> str:
     methods = "".join(f"<dt>{escape(name)}</dt><dd>{escape(METHODS[name])}</dd>" for name in known)
     return (
         f'<h3>Methods</h3><dl class="words">{methods}</dl><h3>Metrics</h3><dl class="words">{metrics}</dl>'
+        "<p>Lip opening is the vertical gap of the inner lips (mean of three pairs of landmarks) over the mouth width "
+        "(median of the clip), in the film and in the projected mesh alike.</p>"
         "<p>Predictions and references must agree in length within one frame and are cut to the shorter. A correlation "
         "with something that does not move is undefined and shown as a dash.</p>"
     )
@@ -176,14 +178,21 @@ def html(report: Report) -> str:
     sections = [
         ("results", "Results", _results(report)),
         ("watch", "Watch and listen", _text(first, _videos(report))),
-        ("frames", "Frame by frame", _text("Evenly spaced frames of the same clips.", _strips(report))),
+        (
+            "frames",
+            "Frame by frame",
+            _text(
+                "The same clips, in frames evenly spaced along the motion of the filmed lips.",
+                _strips(report),
+            ),
+        ),
         (
             "opening",
             "Lip opening",
             _text("Gap of the inner lips over the mouth width, frame by frame.", openings),
         ),
         ("training", "Training", "".join(_block(svg) for svg in report.curves)),
-        ("pictures", "Neutral faces and previews", _pictures([*report.neutrals, *report.previews])),
+        ("pictures", "Neutral faces and previews", _pictures(report.neutrals) + _pictures(report.previews)),
         ("data", "Data", data_tables(report.clips, report.crops)),
         ("definitions", "Definitions", _definitions(report)),
     ]

@@ -22,9 +22,15 @@ DARK, LIGHT = (24, 24, 27), (244, 244, 245)
 HEAD = 3.0  # side of the film's pane, in crops
 
 
-def spaced(frames: int, count: int) -> np.ndarray:
-    """Return at most `count` frame numbers, evenly spaced over a clip of `frames`."""
-    return np.unique(np.linspace(0, frames - 1, min(count, frames)).round().astype(int))
+def spaced(opening: np.ndarray, count: int) -> np.ndarray:
+    """Return at most `count` frame numbers, evenly spaced along the motion of a lip opening (T,) with NaN gaps.
+
+    Pauses, in which all frames look alike, get few of them, whatever a method predicts.
+    """
+    known = np.flatnonzero(np.isfinite(opening))
+    steps = np.abs(np.diff(np.interp(np.arange(len(opening)), known, opening[known])))
+    way = np.concatenate([[0.0], np.cumsum(steps + 0.2 * steps.mean() + 1e-9)])  # and some along time
+    return np.unique(np.interp(np.linspace(0, way[-1], count), way, np.arange(len(way))).round().astype(int))
 
 
 def write_row(path: Path, images: np.ndarray) -> Path:
