@@ -11,15 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
 from scipy.sparse import csgraph, csr_matrix
 
 from talkmesh.render import normal_operator, perspective, vertex_normals
 from talkmesh.rig import Rig, anny, makehuman
 from talkmesh.rig.look import smoothstep
 from talkmesh.rig.parts import grid_faces, triangles
-from talkmesh.sample.idle import Head
-from talkmesh.sample.studio import BROW, CLOTH, HAIR, LASH, SKIN, TEETH, WET, Lighting, Studio, Surface
+from talkmesh.sample.shaders import BROW, CLOTH, HAIR, LASH, SKIN, TEETH, WET
+from talkmesh.sample.studio import Lighting, Studio, Surface
 
 IDENTITY = anny.Identity(age=0.6, gender=0.0, african=0.25, asian=0.55, caucasian=0.8, seed=7, shape=0.35)
 LOOK = anny.Look(
@@ -39,7 +39,10 @@ CAMERA_MM = 900.0  # from the camera to the face
 NECKLINE = -130.0  # mm, height of the pullover's rim
 VIEW_MM = 330.0  # height of the picture at the face
 AIM = (0.0, 12.0, 40.0)  # what the camera looks at
-SKULL_CENTRE, SKULL_RADII = np.array([0.0, 60.0, 16.0]), np.array([88.0, 94.0, 93.0])  # the hull that hair lies on
+SKULL_CENTRE, SKULL_RADII = (
+    np.array([0.0, 60.0, 16.0]),
+    np.array([88.0, 94.0, 93.0]),
+)  # the hull that hair lies on
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,9 @@ def _head(rig: Rig) -> Piece:
     material = np.array(PIECES)[csgraph.connected_components(graph, directed=False)[1]]
     detail = np.column_stack([np.zeros(count), np.where(material == SKIN, _blotches(rig.neutral / 12.0), 0)])
     detail[rig.lips] = (1.0, 0.0)
-    return Piece(rig.neutral, rig.faces, _mottled(rig.neutral, rig.colours, material == SKIN), material, detail)
+    return Piece(
+        rig.neutral, rig.faces, _mottled(rig.neutral, rig.colours, material == SKIN), material, detail
+    )
 
 
 def _mottled(vertices: np.ndarray, colours: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -173,7 +178,9 @@ def _pullover(base: makehuman.Base, shaped: np.ndarray) -> Piece:
         for a, b in ((quads[:, i], quads[:, (i + 1) % 4]), (quads[:, (i + 1) % 4], quads[:, i])):
             a, b = a[(inside[a] <= 0) & (inside[b] > 0)], b[(inside[a] <= 0) & (inside[b] > 0)]
             share = (inside[a] / (inside[a] - inside[b]))[:, None]
-            np.add.at(cut, a, np.column_stack([vertices[a] + share * (vertices[b] - vertices[a]), np.ones(len(a))]))
+            np.add.at(
+                cut, a, np.column_stack([vertices[a] + share * (vertices[b] - vertices[a]), np.ones(len(a))])
+            )
     rim = cut[:, 3] > 0
     vertices = np.where(rim[:, None], cut[:, :3] / np.maximum(cut[:, 3:], 1), vertices)
     faces = triangles(quads[(rim | (inside > 0))[quads].all(1)])
@@ -203,22 +210,30 @@ def _hair(side: int, columns: int = 44, on_skull: int = 16, hanging: int = 12) -
     spread = 1 + 0.07 * np.sin(np.pi * fall * 0.9) - 0.16 * fall**3
     hang = np.stack([last[:, 0] * spread, y, 8 + (last[:, 2] - 8) * spread], -1)
     rows = np.concatenate([rows, hang])
+    softer = gaussian_filter1d(rows, 1.5, axis=0, mode="nearest")  # no kink where hair leaves the skull
+    rows += (softer - rows) * smoothstep(2, 8, np.arange(len(rows)))[:, None, None]
     along = np.linspace(0, 1, len(rows))[:, None]
     wave = 2.2 * np.sin(9 * t * 2 * np.pi + 2 * along) + 1.6 * np.sin(23 * t * 2 * np.pi - 3 * along + side)
-    outward = rows - SKULL_CENTRE * (1, 0, 1) - np.stack([0 * rows[..., 0], np.minimum(rows[..., 1], 60), 0 * along + 0 * t], -1)
+    outward = (
+        rows
+        - SKULL_CENTRE * (1, 0, 1)
+        - np.stack([0 * rows[..., 0], np.minimum(rows[..., 1], 60), 0 * along + 0 * t], -1)
+    )
     outward /= np.linalg.norm(outward, axis=-1, keepdims=True)
     rows = rows + outward * (wave * np.minimum(along * 5, 1))[..., None]
     vertices = rows.reshape(-1, 3) * (side, 1, 1)
     faces = grid_faces(len(rows), columns)
     detail = np.column_stack([np.tile(t + (side > 0), len(rows)), np.repeat(along[:, 0], columns)])
     colours = np.tile(np.asarray(HAIR_COLOUR), (len(vertices), 1))
-    return Piece(vertices, faces if side > 0 else faces[:, ::-1], colours, np.full(len(vertices), HAIR), detail)
+    return Piece(
+        vertices, faces if side > 0 else faces[:, ::-1], colours, np.full(len(vertices), HAIR), detail
+    )
 
 
 def room(size: int, seed: int = 5) -> np.ndarray:
     """Return the picture (size, size, 3) uint8 of a room, far out of focus: wall, window, shelf, lamp, plant."""
     random = np.random.default_rng(seed)
-    y, x = np.mgrid[0:1 : size * 1j, 0:1 : size * 1j]
+    y, x = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
     light = 0.62 + 0.22 * np.exp(-(((x - 0.1) / 0.5) ** 2) - ((y - 0.3) / 0.6) ** 2)
     picture = light[..., None] * np.array([0.78, 0.72, 0.65])
     picture[(x < 0.17) & (y < 0.62)] = (0.95, 0.96, 0.98)  # window
@@ -233,7 +248,9 @@ def room(size: int, seed: int = 5) -> np.ndarray:
             at += width + random.choice([0.0, 0.0, 0.03])
     for _ in range(40):  # leaves
         cx, cy, r = random.normal(0.26, 0.05), random.normal(0.62, 0.09), random.uniform(0.015, 0.035)
-        picture[((x - cx) / r) ** 2 + ((y - cy) / r / 1.6) ** 2 < 1] = np.array([0.16, 0.3, 0.15]) * random.uniform(0.7, 1.4)
+        picture[((x - cx) / r) ** 2 + ((y - cy) / r / 1.6) ** 2 < 1] = np.array(
+            [0.16, 0.3, 0.15]
+        ) * random.uniform(0.7, 1.4)
     picture = gaussian_filter(picture, (size / 36, size / 36, 0), mode="nearest")
     return (np.clip(picture, 0, 1) * 235).astype(np.uint8)
 

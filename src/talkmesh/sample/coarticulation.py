@@ -141,7 +141,9 @@ def articulate(phones: Sequence[Phone], gains: np.ndarray, times: np.ndarray) ->
     -------
     axis name to (T,) in [0, 1]; bilabials reach ``close`` = 1
     """
-    spots: list[tuple[str, dict[str, float], float, float, float]] = []  # symbol, target, centre, half length, gain
+    spots: list[
+        tuple[str, dict[str, float], float, float, float]
+    ] = []  # symbol, target, centre, half length, gain
     for phone, gain in zip(phones, gains.tolist(), strict=True):
         parts = targets(phone.symbol)
         length = (phone.end_s - phone.start_s) / len(parts)
@@ -154,7 +156,9 @@ def articulate(phones: Sequence[Phone], gains: np.ndarray, times: np.ndarray) ->
     step = float(times[1] - times[0])
     out: dict[str, np.ndarray] = {}
     for axis in AXES:
-        left, right = _RATES.get(axis, _JAW_RATE if axis == "jaw" else _ROUNDING_RATE if axis in ROUNDING else _RATE)
+        left, right = _RATES.get(
+            axis, _JAW_RATE if axis == "jaw" else _ROUNDING_RATE if axis in ROUNDING else _RATE
+        )
         hold = np.where(np.array(symbols)[:, None] == "", halves, halves * 0.5 + 0.005)
         if axis == "close":
             hold = np.maximum(halves, 0.022)

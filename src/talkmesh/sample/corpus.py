@@ -112,7 +112,10 @@ def write_corpus(config: SampleConfig, root: Path = Path("."), only_first: bool 
     folder = root / contracts.RAW / CORPUS
     recordings = plan(config)
     stamp = _stamp(config)
-    wanted = {r.stem: {"text": r.text, "split": r.split, "stamp": content_hash(stamp, asdict(r))} for r in recordings}
+    wanted = {
+        r.stem: {"text": r.text, "split": r.split, "stamp": content_hash(stamp, asdict(r))}
+        for r in recordings
+    }
     done = _kept(root, wanted)
     _describe(folder, recordings, done)
     missing = [r for r in recordings[: 1 if only_first else None] if r.stem not in done]
@@ -130,7 +133,7 @@ def write_corpus(config: SampleConfig, root: Path = Path("."), only_first: bool 
 
 
 def _film_all(config: SampleConfig, root: Path, recordings: list[Recording]) -> Iterator[str]:
-    """Film in processes of their own (OpenGL and forks do not mix) and yield stems as they are done, the first first."""
+    """Film in processes of their own (OpenGL does not survive a fork); yield stems as they are done."""
     if not recordings:
         return
     context = multiprocessing.get_context("spawn")
@@ -210,7 +213,8 @@ def _stamp(config: SampleConfig) -> str:
     """Return a hash of all that shapes a recording: settings and the code that makes it."""
     settings = {k: v for k, v in asdict(config).items() if k not in ("train", "test", "workers")}
     here = Path(__file__).parent
-    code = [*sorted(here.glob("*.py")), *sorted((here.parent / "rig").glob("*.py")), here.parent / "render.py"]
+    rig = [here.parent / "rig" / f"{name}.py" for name in ("anny", "look", "makehuman", "parts")]
+    code = [*sorted(here.glob("*.py")), *rig]
     return content_hash(settings, *code)
 
 

@@ -20,7 +20,9 @@ class Head:
     position: np.ndarray
 
 
-def smooth_noise(rng: np.random.Generator, frames: int, channels: int, seconds: float, fps: float) -> np.ndarray:
+def smooth_noise(
+    rng: np.random.Generator, frames: int, channels: int, seconds: float, fps: float
+) -> np.ndarray:
     """Return stationary Gaussian noise (T, channels) of unit standard deviation, smooth over `seconds`."""
     sigma = seconds * fps
     pad = int(np.ceil(4 * sigma))

@@ -13,16 +13,35 @@ from talkmesh.sample import idle
 from talkmesh.sample.coarticulation import AXES, VOWELS, articulate
 from talkmesh.sample.voice import Phone, Speech
 
-ARKIT: tuple[str, ...] = tuple(
-    "browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft "
-    "cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight eyeLookInLeft eyeLookInRight "
-    "eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight eyeSquintLeft eyeSquintRight eyeWideLeft "
-    "eyeWideRight jawForward jawLeft jawOpen jawRight mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft "
-    "mouthFrownRight mouthFunnel mouthLeft mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight "
-    "mouthPucker mouthRight mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft "
-    "mouthSmileRight mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft "
-    "noseSneerRight tongueOut".split()
+PAIRED = (
+    *(
+        "browDown",
+        "browOuterUp",
+        "cheekSquint",
+        "eyeBlink",
+        "eyeLookDown",
+        "eyeLookIn",
+        "eyeLookOut",
+        "eyeLookUp",
+    ),
+    *("eyeSquint", "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress", "mouthSmile"),
+    *("mouthStretch", "mouthUpperUp", "noseSneer"),
 )
+UNPAIRED = (
+    *(
+        "browInnerUp",
+        "cheekPuff",
+        "jawForward",
+        "jawLeft",
+        "jawOpen",
+        "jawRight",
+        "mouthClose",
+        "mouthFunnel",
+    ),
+    *("mouthLeft", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower"),
+    *("mouthShrugUpper", "tongueOut"),
+)
+ARKIT = tuple(sorted([*UNPAIRED, *(name + side for name in PAIRED for side in ("Left", "Right"))]))
 GAZE_DEG = 30.0  # rotation of an eye at weight 1 of an eyeLook shape
 FINE = 8  # instants computed per frame
 
@@ -87,21 +106,23 @@ def _rms(speech: Speech, phone: Phone) -> float:
     return float(np.sqrt(np.mean(part**2))) if len(part) else 0.0
 
 
-def _pair(weights: dict[str, np.ndarray], name: str, value: np.ndarray, skew: float | np.ndarray = 0.0) -> None:
+def _pair(
+    weights: dict[str, np.ndarray], name: str, value: np.ndarray, skew: float | np.ndarray = 0.0
+) -> None:
     weights[f"{name}Left"] = weights[f"{name}Left"] + value * (1 + skew)
     weights[f"{name}Right"] = weights[f"{name}Right"] + value * (1 - skew)
 
 
-def _mouth(weights: dict[str, np.ndarray], axes: dict[str, np.ndarray], style: Style, noise: np.ndarray) -> None:
+def _mouth(
+    weights: dict[str, np.ndarray], axes: dict[str, np.ndarray], style: Style, noise: np.ndarray
+) -> None:
     close, jaw = axes["close"], axes["jaw"]
     skew = style.asymmetry * (1 + 0.5 * noise[:, 0])
     for axis, shape in AXES.items():
         value = axes[axis]
         if axis == "close":
             value = close * jaw
-        elif axis in ("funnel", "lower", "upper", "smile"):  # what parts the lips cannot act while they touch
-            value = value * (1 - close)
-        elif axis == "tongue":
+        elif axis in ("funnel", "lower", "upper", "smile", "tongue"):  # cannot act while the lips touch
             value = value * (1 - close)
         if shape.endswith("*"):
             _pair(weights, shape[:-1], value, skew)

@@ -20,82 +20,21 @@ from scipy import sparse
 
 from talkmesh.errors import TalkmeshError
 from talkmesh.render import NO_OPENGL, normal_operator, vertex_normals
+from talkmesh.sample.shaders import (
+    BROW,
+    CUT_OUT,
+    FLAT,
+    HAIR,
+    LASH,
+    OPAQUE,
+    SCREEN_FRAGMENT,
+    SCREEN_VERTEX,
+    TEETH,
+    VERTEX,
+)
 
-SKIN, WET, TEETH, HAIR, CLOTH, BROW, LASH = range(7)  # materials
 FINER = 1.5  # the picture is made this many times larger and averaged, against jagged edges
 SHADOW_SIZE = 256  # pixels of a depth picture of `exposure`
-
-VERTEX = """#version 330 core
-layout(location=0) in vec3 position; layout(location=1) in vec3 normal; layout(location=2) in vec3 colour;
-layout(location=3) in vec3 rest; layout(location=4) in vec4 surface;
-uniform mat4 projection;
-out vec3 P, N, C, Q; out vec4 S;
-void main() { P = position; N = normal; C = colour; Q = rest; S = surface; gl_Position = projection * vec4(position, 1.0); }
-"""
-
-# Skin: wrapped diffuse light that reaches further in red than in blue (light that went through skin), two highlights,
-# pores as bumps. Noise lives in the coordinates of the resting face, so it sticks to the moving skin.
-FRAGMENT = """
-in vec3 P, N, C, Q; in vec4 S;
-uniform sampler3D grain;
-uniform vec3 eye, key_direction, key_colour, fill_direction, fill_colour, rim_direction, rim_colour, sky, ground;
-out vec4 pixel;
-vec4 noise(vec3 x) { return texture(grain, x / 32.); }
-vec3 lamp(vec3 d, vec3 n, vec3 wrap) { return clamp((dot(n, d) + wrap) / (1. + wrap), 0., 1.); }
-float glint(vec3 d, vec3 n, vec3 v, float sharp) { return pow(max(dot(n, normalize(d + v)), 0.), sharp) * (sharp + 8.) / 25.; }
-void main() {
-  int kind = int(S.x + .5);
-  float exposure = S.y, strength = .02, sharp = 20.;
-  vec3 n = normalize(N), v = normalize(eye - P), albedo = C * C, wrap = vec3(.25);
-  if (!gl_FrontFacing) n = -n;
-  float edge = 1. - max(dot(n, v), 0.), fresnel = edge * edge * edge * edge * edge;
-  if (kind == 0) {
-    vec4 fine = noise(Q * .6), pores = noise(Q * 1.5);
-    albedo *= 1. + vec3(.10, .13, .13) * (fine.x - .5) + .10 * (pores.x - .5);
-    albedo *= 1. - clamp(fine.w * 8. - 6.4, 0., 1.) * S.w * vec3(.12, .22, .28);
-    n = normalize(n + .16 * (pores.yzw - .5) * (1. - S.z));
-    wrap = vec3(.48, .30, .24); strength = mix(.075, .16, S.z); sharp = mix(14., 34., S.z);
-  } else if (kind == 1) { strength = .5; sharp = 350.; wrap = vec3(.5); }
-  else if (kind == 2) { strength = .12; sharp = 50.; wrap = vec3(.5); }
-  else if (kind == 3) {
-    float strand = noise(vec3(S.z * 190., S.w * 3., 1.)).x, lock = noise(vec3(S.z * 38., S.w * 2., 5.)).y;
-    float tip = smoothstep(.90, 1., S.w);
-    CUT(strand * .6 + lock * .4 < tip * .8)
-    albedo *= .45 + .75 * strand * (.4 + .9 * lock);
-    vec3 tangent = normalize(dFdx(P) * dFdy(S.z) - dFdy(P) * dFdx(S.z) + 1e-5);
-    float along = dot(tangent, normalize(key_direction + v)) + .25 * (lock - .5);
-    strength = .0; wrap = vec3(.4); exposure *= .65 + .35 * lock;
-    albedo += pow(max(1. - along * along, 0.), 24.) * (.2 + strand) * vec3(.05, .04, .03);
-  } else if (kind == 4) {
-    vec2 weave = Q.xy * 1.9;
-    albedo *= .86 + .12 * sin(weave.x * 3.1 + sin(weave.y * .6)) * sin(weave.y * 2.2) + .18 * (noise(Q * .16).x - .5);
-    strength = .0; albedo += .06 * fresnel * albedo; wrap = vec3(.3);
-  } else { strength = .01; albedo *= (kind == 6 ? 1.1 : .6) + .6 * noise(Q * vec3(2.2, .5, .5)).x; }
-  float open = mix(1., exposure, .75), rim = max(dot(n, rim_direction), 0.);
-  vec3 light = mix(ground, sky, .5 + .5 * n.y) * exposure;
-  light += (key_colour * lamp(key_direction, n, wrap) + fill_colour * lamp(fill_direction, n, wrap)) * open;
-  vec3 shine = strength * open * (key_colour * glint(key_direction, n, v, sharp) + .5 * fill_colour * glint(fill_direction, n, v, sharp));
-  shine += rim_colour * rim * rim * (.25 + fresnel) * .35 * exposure + fresnel * .04 * sky;
-  vec3 c = albedo * light + shine;
-  c = 1.22 * c * (1. + c * .12) / (1. + c * .55);
-  pixel = vec4(sqrt(clamp(c, 0., 1.)), 1.);
-}
-"""
-# Programs that may discard are drawn apart: they keep the graphics driver from skipping hidden pixels.
-OPAQUE = "#version 330 core\n#define CUT(x)\n" + FRAGMENT
-CUT_OUT = "#version 330 core\n#define CUT(x) if (x) discard;\n" + FRAGMENT
-FLAT = """#version 330 core
-in vec3 P, N, C, Q; in vec4 S; out vec4 pixel;
-void main() { pixel = vec4(gl_FragCoord.z); }
-"""
-SCREEN_VERTEX = """#version 330 core
-out vec2 at;
-void main() { at = vec2((gl_VertexID << 1) & 2, gl_VertexID & 2); gl_Position = vec4(at * 2. - 1., 0., 1.); }
-"""
-SCREEN_FRAGMENT = """#version 330 core
-in vec2 at; uniform sampler2D picture; out vec4 pixel;
-void main() { pixel = texture(picture, at); }
-"""
 
 
 @dataclass(frozen=True)
@@ -248,9 +187,11 @@ class Studio:
         lit, total = np.zeros(len(vertices)), np.zeros(len(vertices))
         for i in range(directions):  # a Fibonacci half sphere, y up and z to the camera preferred
             z, turn = 1 - (i + 0.5) / directions, i * 2.39996323
-            towards = np.array([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn) + 0.35, z])
+            towards = np.array(
+                [np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn) + 0.35, z]
+            )
             towards /= np.linalg.norm(towards)
-            right = np.cross([0, 1, 0], towards) + (1e-6, 0, 0)
+            right = np.cross([0, 1, 0], towards) + np.array([1e-6, 0, 0])
             right /= np.linalg.norm(right)
             frame = np.stack([right, np.cross(towards, right), -towards]) / radius
             projection = np.eye(4)
@@ -263,7 +204,9 @@ class Studio:
             data = gl.glReadPixels(0, 0, SHADOW_SIZE, SHADOW_SIZE, gl.GL_RED, gl.GL_FLOAT)
             depth = np.frombuffer(data, np.float32).reshape(SHADOW_SIZE, SHADOW_SIZE)
             local = (vertices - centre) @ frame.T
-            column, row = (np.clip((local[:, k] + 1) / 2 * SHADOW_SIZE, 0, SHADOW_SIZE - 1).astype(int) for k in (0, 1))
+            column, row = (
+                np.clip((local[:, k] + 1) / 2 * SHADOW_SIZE, 0, SHADOW_SIZE - 1).astype(int) for k in (0, 1)
+            )
             facing = np.clip(normals @ towards, 0, 1)
             bias = (1.5 + 3 * np.sqrt(np.clip(1 - facing**2, 0, 1))) / radius / 2
             lit += facing * ((local[:, 2] + 1) / 2 - bias <= depth[row, column])
@@ -308,7 +251,15 @@ def _texture(gl: Any, image: np.ndarray) -> int:
     gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
     flipped = np.ascontiguousarray(image[::-1])
     gl.glTexImage2D(
-        gl.GL_TEXTURE_2D, 0, gl.GL_RGB8, image.shape[1], image.shape[0], 0, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, flipped
+        gl.GL_TEXTURE_2D,
+        0,
+        gl.GL_RGB8,
+        image.shape[1],
+        image.shape[0],
+        0,
+        gl.GL_RGB,
+        gl.GL_UNSIGNED_BYTE,
+        flipped,
     )
     for key, value in (("MIN_FILTER", gl.GL_LINEAR), ("MAG_FILTER", gl.GL_LINEAR)):
         gl.glTexParameteri(gl.GL_TEXTURE_2D, getattr(gl, f"GL_TEXTURE_{key}"), value)
@@ -333,7 +284,10 @@ def _grain(gl: Any) -> int:
 def _framebuffer(gl: Any, size: int, floating: bool = False) -> int:
     framebuffer = int(gl.glGenFramebuffers(1))
     gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, framebuffer)
-    parts = ((gl.GL_R32F if floating else gl.GL_RGBA8, gl.GL_COLOR_ATTACHMENT0), (gl.GL_DEPTH_COMPONENT24, gl.GL_DEPTH_ATTACHMENT))
+    parts = (
+        (gl.GL_R32F if floating else gl.GL_RGBA8, gl.GL_COLOR_ATTACHMENT0),
+        (gl.GL_DEPTH_COMPONENT24, gl.GL_DEPTH_ATTACHMENT),
+    )
     for form, attachment in parts:
         buffer = int(gl.glGenRenderbuffers(1))
         gl.glBindRenderbuffer(gl.GL_RENDERBUFFER, buffer)
