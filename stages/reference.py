@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from talkmesh import log as log_format
-from talkmesh.contracts import PREDICTIONS, RIGS, read_crops, write_prediction
+from talkmesh.contracts import PREDICTIONS, RIGS, write_prediction
 from talkmesh.evaluation import STILL, EvaluateParams, judged_clips
 from talkmesh.params import section
 from talkmesh.rig import read_rig
@@ -21,8 +21,7 @@ def main() -> None:
     rig = read_rig(RIGS / f"{params.rig}.npz")
     clips = judged_clips()
     for clip in tqdm(clips, desc="still", unit="clip"):
-        frames = len(read_crops(clip.name).images)
-        still = np.broadcast_to(rig.neutral, (frames, *rig.neutral.shape))
+        still = np.broadcast_to(rig.neutral, (clip.frames, *rig.neutral.shape))
         write_prediction(PREDICTIONS / STILL / f"{clip.name}.npz", still, clip.fps, rig)
     log.info("%d test clips with the neutral face of %s in %s", len(clips), rig.name, PREDICTIONS / STILL)
 
