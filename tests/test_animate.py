@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pytest
 import torch
-from rigs import tiny_rig
-from test_transcoder import CONFIG, SIZE, model_of
 
+from rigs import tiny_rig
 from talkmesh import animate as a
 from talkmesh.errors import TalkmeshError
 from talkmesh.framing import Framing
 from talkmesh.models.regressor import Regressor, RegressorConfig
 from talkmesh.models.store import read_regressor, read_transcoder, write_regressor, write_transcoder
 from talkmesh.rig import write_rig
+from test_transcoder import CONFIG, SIZE, model_of
 
 RIG = tiny_rig()
 FRAMING = Framing(SIZE, 2.0, 0.5, True)
@@ -73,7 +73,7 @@ def test_translation_of_the_neutral_crop_equals_the_decoded_origin(parts):
 
 
 def test_unknown_output_missing_bundle_and_speechless_model(parts, tmp_path):
-    with pytest.raises(TalkmeshError, match="unknown kind of output '.xyz'"):
+    with pytest.raises(TalkmeshError, match=r"unknown kind of output '\.xyz'"):
         a.animate_file(tmp_path, "a.wav", ["out.xyz"])
     with pytest.raises(TalkmeshError, match="is no model bundle"):
         a.load(tmp_path / "nothing")

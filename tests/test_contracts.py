@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from rigs import tiny_rig
 
+from rigs import tiny_rig
 from talkmesh import contracts as c
 from talkmesh.errors import TalkmeshError
 from talkmesh.rig import Rig, read_rig, write_rig

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from rigs import tiny_rig
 
+from rigs import tiny_rig
 from talkmesh.contracts import Renders
 from talkmesh.domains import Clip, Real, Sampler, lip_shape, matched, to_images, to_tensor
 from talkmesh.framing import Framing, soft_mask

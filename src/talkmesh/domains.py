@@ -120,7 +120,7 @@ def read_real(
                 np.asarray(read_crops(speakers[names[0]].neutral_clip, crops).images[::5]), mask
             )
         ]
-    return Real(opened, neutral, own[0], colours, float(table["fps"].iloc[0]))
+    return Real(opened, neutral, own[0], colours, float(table["fps"].to_numpy(float)[0]))
 
 
 def to_tensor(images: np.ndarray) -> Tensor:

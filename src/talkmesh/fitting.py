@@ -81,7 +81,7 @@ def fit_transcoder(
     mask = torch.from_numpy(np.moveaxis(soft_mask(framing), -1, 0))
     model = Transcoder(stage.model, framing.size, real.fps, neutral, colours, mask)
     _take_over(model, Path(stage.start))
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = TranscoderLoss(stage.model, framing.size).to(device)
     b = stage.batch
     sampler = Sampler(real, renders, rig, framing, b.windows, b.window, b.frames, b.decoded, b.synthetic)
@@ -150,9 +150,8 @@ def fit_regressor(
     """Train a regressor (eq. 6) on renders; validated on held-out renders by lip vertex error in mm."""
     torch.manual_seed(stage.train.seed)
     device = device_of(stage.train)
-    model = Regressor(stage.model, torch.from_numpy(rig.neutral)).to(
-        device, memory_format=torch.channels_last
-    )
+    model = Regressor(stage.model, torch.from_numpy(rig.neutral)).to(device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     order = np.random.default_rng(stage.train.seed).permutation(len(renders.images))
     held = max(int(len(order) * stage.held_out), 1)
     train, test = order[held:], np.sort(order[:held])

@@ -58,7 +58,7 @@ class PerceptualLoss(nn.Module):
 
     def _vgg(self, x: Tensor) -> list[Tensor]:
         taps = []
-        for i, layer in enumerate(self.extract):  # type: ignore[arg-type]
+        for i, layer in enumerate(self.extract.children()):
             x = layer(x)
             if i in VGG_TAPS:
                 taps.append(x)

@@ -31,7 +31,7 @@ LOG_FLOOR = -12.0  # natural logarithm; posteriors below are noise
 @dataclass(frozen=True)
 class SpeechConfig:
     """front_end : `hama` phoneme posteriors, `log_mel`, both side by side, or `wav2vec2` (any wav2vec 2.0, HuBERT or
-    WavLM checkpoint through transformers, as in the paper; a download); checkpoint : hub name or folder, for `wav2vec2`;
+    WavLM checkpoint through transformers, as in the paper; a download); checkpoint : its hub name or folder;
     per_frame : feature vectors read per video frame, spread evenly over it; context : frames that attention sees to
     either side, per layer."""
 
@@ -132,8 +132,8 @@ class SpeechEncoder(nn.Module):
         self.config, self.fps = config, fps
         self.front_end: nn.Module | None = None
         if config.front_end == "wav2vec2":
-            self.front_end = _pretrained(config.checkpoint)
-            inputs = self.front_end.config.hidden_size * config.per_frame
+            self.front_end, hidden = _pretrained(config.checkpoint)
+            inputs = hidden * config.per_frame
         else:
             width = PHONEMES * ("hama" in config.front_end) + MELS * ("log_mel" in config.front_end)
             inputs = width * config.per_frame
@@ -172,8 +172,8 @@ class SpeechEncoder(nn.Module):
         return (hidden[:, low] * (1 - part) + hidden[:, high] * part).reshape(len(hidden), frames, -1)
 
 
-def _pretrained(checkpoint: str) -> nn.Module:
-    """Load a wav2vec 2.0 family checkpoint from the hub or a folder; its convolutional part is frozen."""
+def _pretrained(checkpoint: str) -> tuple[nn.Module, int]:
+    """Load a wav2vec 2.0 family checkpoint from the hub or a folder, its convolutional part frozen, and its width."""
     from transformers import AutoModel
 
     try:
@@ -192,4 +192,4 @@ def _pretrained(checkpoint: str) -> nn.Module:
         parameter.requires_grad_(False)
     # masking of time spans is a pre-training device: it would blank speech that the lips do follow
     model.config.apply_spec_augment = False
-    return model
+    return model, int(model.config.hidden_size)

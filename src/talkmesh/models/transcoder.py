@@ -138,6 +138,10 @@ class Transcoder(nn.Module):
     colours : (2, 2, 3) mean and standard deviation of the colours of both domains
     """
 
+    neutral: Tensor
+    colours: Tensor
+    mask: Tensor  # (1, H, W) in [0, 1]
+
     def __init__(
         self, config: TranscoderConfig, size: int, fps: float, neutral: Tensor, colours: Tensor, mask: Tensor
     ) -> None:
@@ -152,7 +156,7 @@ class Transcoder(nn.Module):
         self.anchor = nn.Linear(config.code, SHAPES, bias=False) if config.weights.anchor else None
         self.register_buffer("neutral", neutral)
         self.register_buffer("colours", colours)
-        self.register_buffer("mask", mask)  # (1, H, W) in [0, 1]
+        self.register_buffer("mask", mask)
 
     def look(self, images: Tensor, domain: int) -> Tensor:
         """Return what E_V sees of images (B, 3, H, W) of a domain (0 real, 1 synthetic): masked luminance."""
@@ -209,6 +213,8 @@ class Batch:
 
 class TranscoderLoss(nn.Module):
     """Equations 1 to 5, each term by name and weighted, and the landmark anchor (not in the paper)."""
+
+    pixels: Tensor  # (H, W) weight of each pixel, mean 1
 
     def __init__(self, config: TranscoderConfig, size: int) -> None:
         super().__init__()
