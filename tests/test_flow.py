@@ -1,5 +1,6 @@
 """The flow on a small DVC project: order, one task a stage, a failing stage, nothing to do."""
 
+import io
 import os
 import subprocess
 import sys
@@ -32,9 +33,6 @@ import pathlib, sys
 name = sys.argv[1]
 with open("ran.log", "a") as log:
     log.write(name + "\\n")
-for i in range(100):
-    print(f"\\rstep {i}", end="", file=sys.stderr)
-print(file=sys.stderr)
 if pathlib.Path("broken").exists() and name == "middle_x":
     sys.exit("the lens cap is on")
 pathlib.Path(name + ".txt").write_text(name)
@@ -72,9 +70,14 @@ def ran(project: Path) -> list[str]:
     return lines
 
 
-def test_stages_run_in_order_once_and_a_failure_names_the_stage(
-    project: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_progress_bar_does_not_flood_the_log() -> None:
+    from flows.pipeline import _lines
+
+    output = "start\n" + "".join(f"step {i}\r" for i in range(100)) + "step 100\n\nend\r\n"
+    assert list(_lines(io.StringIO(output, newline=""))) == ["start", "step 0", "step 100", "end"]
+
+
+def test_stages_run_in_order_once_and_a_failure_names_the_stage(project: Path) -> None:
     from flows.pipeline import pipeline
 
     (project / "broken").touch()
@@ -91,8 +94,6 @@ def test_stages_run_in_order_once_and_a_failure_names_the_stage(
     assert pipeline(return_state=True).is_completed()
     assert ran(project) == ["middle_x", "last"]  # what had been done is not done again
     assert (project / "last.txt").read_text() == "last"
-    progress = [r.message for r in caplog.records if r.message.startswith("step ")]
-    assert len(progress) < 20  # a bar of 100 steps does not flood the log
 
     assert pipeline(return_state=True).is_completed()
     assert ran(project) == []
