@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkmesh import clips, media
-from talkmesh.clips import Segmenting, cut_points, loudness, pauses, segment_corpus, slice_truth
+from talkmesh.clips import Segmenting, cut_points, segment_corpus, slice_truth
 from talkmesh.contracts import (
     CLIP_COLUMNS,
     SAMPLE_RATE,
@@ -75,24 +75,6 @@ def segment(root: Path, params: Segmenting = PARAMS, corpus: str = "c"):  # type
 
 
 # -------------------------------------------------------------------------------------------- where it is cut
-
-
-def test_loudness_agrees_with_a_slow_sum() -> None:
-    sound = speech([(0.2, 0.5)], 0.8)
-    level = loudness(sound)
-    slow = []
-    for k in range(len(level)):
-        centre = k * 160 + 80
-        window = sound[max(0, centre - 200) : centre + 200].astype(float)
-        slow.append(10 * np.log10(max((window**2).mean(), 1e-12)))
-    assert np.allclose(level, np.array(slow) - np.percentile(slow, 95), atol=0.05)
-
-
-def test_pauses_lie_where_it_is_quiet_with_speech_on_both_sides() -> None:
-    level = loudness(speech([(0.5, 1.5), (2.0, 3.0), (3.1, 4.0)], 5.0))
-    ((start, end),) = pauses(level, 0.3, -35.0)
-    assert start == pytest.approx(1.5, abs=0.03)
-    assert end == pytest.approx(2.0, abs=0.03)
 
 
 def test_cuts_are_in_the_middle_of_pauses() -> None:

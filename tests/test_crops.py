@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from cartoon import face as drawn
 from talkmesh import crops, face, media
@@ -16,6 +17,7 @@ from talkmesh.alignment import apply, compose, fit_similarity
 from talkmesh.contracts import (
     CLIP_COLUMNS,
     CROP_COLUMNS,
+    clip_audio,
     clip_video,
     read_crops,
     read_kept,
@@ -159,6 +161,7 @@ def write(root: Path, clips: dict[str, tuple[str, list[np.ndarray]]]) -> pd.Data
     for clip, (split, frames) in clips.items():
         pictures = [av.VideoFrame.from_ndarray(f, format="rgb24") for f in frames]
         media.write_lossless(clip_video(clip, root / "clips"), pictures, 25)
+        soundfile.write(clip_audio(clip, root / "clips"), np.zeros(len(frames) * 640), 16_000)
         rows.append(
             (clip, "c", clip[0], f"c/{clip}.mp4", 0.0, len(frames) / 25, 25.0, len(frames), split, "")
         )

@@ -36,7 +36,7 @@ def speech(frames: int, seed: int) -> np.ndarray:
 def test_the_pause_is_chosen_and_not_a_closure_in_speech() -> None:
     clips = [talking(60, speech(60, 1), 1), talking(60, rest_between(speech(60, 2), 20, 34), 2)]
     shape = clips[0][0, list(STABLE)]
-    clip, frame = pick(clips, [np.ones(60, np.float32)] * 2, shape)
+    clip, frame = pick(clips, [np.ones(60, np.float32)] * 2, [np.zeros(60)] * 2, shape)
     assert clip == 1
     assert 21 <= frame <= 32
 
@@ -50,15 +50,15 @@ def test_raised_brows_closed_eyes_turned_heads_and_blur_are_avoided() -> None:
     clip[40:50][:, list(LIPS), 0] *= 0.8  # pursed
     sharpness[50:60] = 0.2
     shape = clip[0, list(STABLE)]
-    assert 60 <= pick([clip], [sharpness], shape)[1] < 70
+    assert 60 <= pick([clip], [sharpness], [np.zeros(80)], shape)[1] < 70
 
 
 def test_frames_without_a_face_are_never_chosen() -> None:
     clip = talking(30, np.full(30, 0.3))
     clip[:25] = np.nan
-    assert pick([clip], [np.ones(30, np.float32)], np.zeros((len(STABLE), 2)))[1] >= 25
+    assert pick([clip], [np.ones(30, np.float32)], [np.zeros(30)], np.zeros((len(STABLE), 2)))[1] >= 25
     one = clip[25:26]
-    assert pick([one], [np.ones(1, np.float32)], np.zeros((len(STABLE), 2))) == (0, 0)
+    assert pick([one], [np.ones(1, np.float32)], [np.zeros(1)], np.zeros((len(STABLE), 2))) == (0, 0)
 
 
 def test_motion_is_speed() -> None:
@@ -67,3 +67,11 @@ def test_motion_is_speed() -> None:
     points[7] = np.nan
     assert np.isnan(motion(points)[7])
     assert np.isfinite(np.delete(motion(points), 7)).all()
+
+
+def test_of_two_rests_the_silent_one_is_chosen() -> None:
+    gaps = rest_between(rest_between(speech(90, 2), 10, 30), 55, 75)
+    levels = np.full(90, -20.0)
+    levels[52:78] = -70
+    clip = talking(90, gaps, 4)
+    assert 56 <= pick([clip], [np.ones(90, np.float32)], [levels], clip[0, list(STABLE)])[1] < 74

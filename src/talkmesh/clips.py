@@ -28,11 +28,11 @@ from talkmesh.contracts import (
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash, link_folder, read_json, replacing, write_json
 from talkmesh.recordings import Recording, find_recordings
+from talkmesh.silence import HOP_S, loudness, pauses
 from talkmesh.splits import Want, split
 
 log = logging.getLogger(__name__)
 
-HOP_S, WINDOW_S = 0.01, 0.025  # of the energy rule
 SILENT = 1e-4  # peak below which sound counts as digital silence (-80 dB of full scale)
 # Sound and picture of one recording may end this far apart; the sound is then filled with silence. Beyond it the
 # recording ends where the first of the two does.
@@ -82,27 +82,6 @@ class Piece:
 # ------------------------------------------------------------------------------------------------ where to cut
 
 
-def loudness(audio: np.ndarray, rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Return the level (N,) of windows of `WINDOW_S`, every `HOP_S`, in dB against the 95th percentile."""
-    hop, window = round(HOP_S * rate), round(WINDOW_S * rate)
-    power = np.concatenate([[0.0], np.cumsum(np.asarray(audio, np.float64) ** 2)])
-    centres = np.arange(0, len(audio), hop) + hop // 2
-    low, high = np.clip(centres - window // 2, 0, len(audio)), np.clip(centres + window // 2, 0, len(audio))
-    level = 10 * np.log10(np.maximum((power[high] - power[low]) / np.maximum(high - low, 1), 1e-12))
-    return level - np.percentile(level, 95)
-
-
-def pauses(level: np.ndarray, silence_s: float, silence_db: float) -> list[tuple[float, float]]:
-    """Return (start, end) in seconds of silences of at least `silence_s` that have speech on both sides."""
-    silent = np.concatenate([[False], level < silence_db, [False]]).astype(np.int8)
-    edges = np.flatnonzero(np.diff(silent)).reshape(-1, 2)
-    return [
-        (start * HOP_S, end * HOP_S)
-        for start, end in edges
-        if start > 0 and end < len(level) and (end - start) * HOP_S >= silence_s - 1e-9
-    ]
-
-
 def cut_points(audio: np.ndarray, params: Segmenting) -> list[float]:
     """Return the borders of a recording's clips in seconds, first 0, last its length; neighbours share a border.
 
@@ -114,6 +93,7 @@ def cut_points(audio: np.ndarray, params: Segmenting) -> list[float]:
     if end < params.whole_below_s:
         return [0.0, end]
     level = loudness(audio)
+    level -= np.percentile(level, 95)  # against the loud parts, whatever the gain of the microphone
     found = {(a + b) / 2: b - a for a, b in pauses(level, params.silence_s, params.silence_db)}
     cuts = [0.0, *found, end]
     while len(cuts) > 2 and min(short := np.diff(cuts)) < params.min_clip_s:

@@ -9,16 +9,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import soundfile
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from talkmesh import face, media, neutral
 from talkmesh.alignment import apply, compose, fit_similarity, mean_shape, residual, smooth
-from talkmesh.contracts import CROP_COLUMNS, Crops, Speaker, clip_video, neutral_crop, read_crops, write_crops
+from talkmesh.contracts import (
+    CROP_COLUMNS,
+    Crops,
+    Speaker,
+    clip_audio,
+    clip_video,
+    neutral_crop,
+    read_crops,
+    write_crops,
+)
 from talkmesh.errors import TalkmeshError
 from talkmesh.face_model import face_landmarker_path
 from talkmesh.framing import Framing, apply_mask, window
 from talkmesh.landmarks import CORNERS, EYE_CORNERS, NOSE_BRIDGE, STABLE
+from talkmesh.silence import frame_levels
 
 log = logging.getLogger(__name__)
 
@@ -103,14 +114,15 @@ def cut(
 
 
 def crop_speaker(
-    table: pd.DataFrame, tracks: dict[str, face.Track], params: Cropping
+    table: pd.DataFrame, tracks: dict[str, face.Track], params: Cropping, clips: Path
 ) -> tuple[dict[str, np.ndarray], Speaker]:
     """Align the clips of one speaker and frame them by the neutral frame.
 
     Parameters
     ----------
-    table : the speaker's clips (columns clip, split), each with a face in enough frames
+    table : the speaker's clips (columns clip, split, fps), each with a face in enough frames
     tracks : by clip
+    clips : folder of the clips, for their sound: a resting face is a silent one
 
     Returns
     -------
@@ -119,20 +131,29 @@ def crop_speaker(
 
     The mean shape and the neutral frame come from training clips, where there are any.
     """
-    clips = [str(c) for c in table["clip"]]
-    teaching = [str(c) for c in table.loc[table["split"] == "train", "clip"]] or clips
+    names = [str(c) for c in table["clip"]]
+    teaching = [str(c) for c in table.loc[table["split"] == "train", "clip"]] or names
     shape = mean_shape_of(np.concatenate([tracks[c].landmarks[tracks[c].good][:, STABLE] for c in teaching]))
-    aligned = {c: align(tracks[c].landmarks, shape, params) for c in clips}
+    aligned = {c: align(tracks[c].landmarks, shape, params) for c in names}
     clip, _, frame = params.neutral.rpartition(":")
-    number = int(frame) if clip in clips else -1
+    number = int(frame) if clip in names else -1
     if number < 0:
-        points = [apply(aligned[c], tracks[c].landmarks) for c in teaching]
-        place, number = neutral.pick(points, [tracks[c].sharpness for c in teaching], shape)
+        fps = float(table["fps"].iloc[0])
+        place, number = neutral.pick(
+            [apply(aligned[c], tracks[c].landmarks) for c in teaching],
+            [tracks[c].sharpness for c in teaching],
+            [frame_levels(_sound(c, clips), len(tracks[c].good), fps) for c in teaching],
+            shape,
+        )
         clip = teaching[place]
     corners = apply(aligned[clip][number], tracks[clip].landmarks[number, CORNERS])
     framed = window(corners[0], corners[1], params.framing)
     mouth = float(np.linalg.norm(corners[1] - corners[0]) * framed[0, 0])
     return {c: compose(framed, a) for c, a in aligned.items()}, Speaker(clip, number, mouth)
+
+
+def _sound(clip: str, clips: Path) -> np.ndarray:
+    return soundfile.read(clip_audio(clip, clips), dtype="float32")[0]
 
 
 def check_neutral(neutral_frame: str, tracks: dict[str, face.Track]) -> None:
@@ -184,7 +205,7 @@ def crop_corpus(
     transforms: dict[str, np.ndarray] = {}
     speakers: dict[str, Speaker] = {}
     for name, own in kept.groupby("speaker"):
-        framed, speakers[str(name)] = crop_speaker(own, tracks, params)
+        framed, speakers[str(name)] = crop_speaker(own, tracks, params, clips)
         transforms |= framed
         log.info(
             "%s: the neutral face is %s:%d",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
+from scipy.stats import rankdata
 
 from talkmesh.landmarks import LIPS, STABLE, opening
 
 BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
 LIDS = (159, 145, 386, 374)  # upper and lower, left and right
-CLOSED = 0.2  # share of frames, those with the least lip opening, among which the neutral frame is sought
+# Lip opening below which lips count as closed. How closed is noise, or pressing them together: less is not better.
+CLOSED = 0.04
+FEWEST = 0.05  # share of frames to choose from at least, those with the least opening
 WINDOW = 5  # frames over which motion is averaged
 
 
@@ -21,18 +24,20 @@ def motion(points: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(points[:, 0, 0]), uniform_filter1d(filled, WINDOW, mode="nearest"), np.nan)
 
 
-def pick(clips: list[np.ndarray], sharpness: list[np.ndarray], shape: np.ndarray) -> tuple[int, int]:
+def pick(
+    clips: list[np.ndarray], sharpness: list[np.ndarray], levels: list[np.ndarray], shape: np.ndarray
+) -> tuple[int, int]:
     """Return (clip, frame) of the neutral face among the aligned clips of one speaker.
 
-    Among the frames with the least lip opening, the one that ranks best in the sum of squared ranks of: lip opening,
-    distance of the lips from their median over those frames, distance of brows and lids from their median, distance
-    of the skull's points from the mean shape (the head is turned), motion, lack of sharpness. Ranks need no weights
-    or units.
+    Among the frames with closed lips, the one with the smallest sum of squared ranks of: distance of the lips from
+    their median over those frames, distance of brows and lids from their median, distance of the skull's points from
+    the mean shape (the head is turned), motion, loudness, lack of sharpness. Ranks need no weights or units.
 
     Parameters
     ----------
     clips : (T, 478, 2) each, aligned to `shape`; NaN in frames without a face
     sharpness : (T,) each
+    levels : (T,) each, of the sound about each frame, dB
     shape : (P, 2), the speaker's mean shape of `landmarks.STABLE`
     """
     index = np.array([(c, t) for c, points in enumerate(clips) for t in range(len(points))])
@@ -40,22 +45,21 @@ def pick(clips: list[np.ndarray], sharpness: list[np.ndarray], shape: np.ndarray
     gap = np.concatenate([opening(c) for c in clips])
     moving = np.concatenate([motion(c[:, [*LIPS, *BROWS, *LIDS]]) for c in clips])
     keep = np.flatnonzero(np.isfinite(gap))
-    still = keep[np.argsort(gap[keep], kind="stable")[: max(1, round(CLOSED * len(keep)))]]
+    number = max(1, round(FEWEST * len(keep)), int((gap[keep] < CLOSED).sum()))
+    still = keep[np.argsort(gap[keep], kind="stable")[:number]]
 
     def distance(ids: tuple[int, ...], among: np.ndarray) -> np.ndarray:
         middle = np.median(points[among][:, ids], axis=0)
         return np.linalg.norm(points[still][:, ids] - middle, axis=2).mean(1)
 
     measures = [
-        gap[still],
         distance(LIPS, still),
         distance(BROWS + LIDS, keep),
         np.linalg.norm(points[still][:, STABLE] - shape, axis=2).mean(1),
         moving[still],
+        np.concatenate(levels)[still],
         -np.concatenate(sharpness)[still],
     ]
-    ranks = np.stack([np.argsort(np.argsort(m, kind="stable"), kind="stable") for m in measures]).astype(
-        float
-    )
+    ranks = np.stack([rankdata(m) for m in measures])  # equals share a rank
     c, t = index[still[int(np.argmin((ranks**2).sum(0)))]]
     return int(c), int(t)
