@@ -94,16 +94,15 @@ def read_real(
     neutral, points = neutral_crop(speakers[names[0]], crops)
     mask, lips = soft_mask(framing), list(LIPS)
     opened = []
-    for row in table.itertuples():
-        crop = read_crops(str(row.clip), crops)
+    fps = float(table["fps"].to_numpy(float)[0])
+    for name in table["clip"].astype(str):
+        crop = read_crops(name, crops)
         fed = None
         if speech is not None:
-            fed = features(
-                read_audio(clip_audio(str(row.clip), clips)), len(crop.images), float(row.fps), speech
-            )
+            fed = features(read_audio(clip_audio(name, clips)), len(crop.images), fps, speech)
         opened.append(
             Clip(
-                str(row.clip),
+                name,
                 crop.images,
                 colour_statistics(np.asarray(crop.images[::5]), mask),
                 lip_shape(crop.landmarks[:, lips], points[lips]),
@@ -120,7 +119,7 @@ def read_real(
                 np.asarray(read_crops(speakers[names[0]].neutral_clip, crops).images[::5]), mask
             )
         ]
-    return Real(opened, neutral, own[0], colours, float(table["fps"].to_numpy(float)[0]))
+    return Real(opened, neutral, own[0], colours, fps)
 
 
 def to_tensor(images: np.ndarray) -> Tensor:
