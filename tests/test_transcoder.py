@@ -76,7 +76,7 @@ def reference(model: t.Transcoder, batch: t.Batch) -> dict[str, float]:
             ((model.synthetic((z_s - neutral_s)[None])[0] - image) ** 2).mean().item()
         )
     for i, image in enumerate(batch.real):
-        z_a = model.speech(batch.speech[batch.window[i]][None])[0, batch.frame[i]]
+        z_a = model.speech(batch.speech[batch.window[i]][None])[0, batch.frame[i]] + neutral_r
         sums["cf"].append((((z_a - z_r[i]) ** 2).mean() / spread).item())
         if i not in decoded:
             continue

@@ -1,4 +1,6 @@
-"""The speech encoder E_A: sound to one 512-d code a video frame (section 3.2 of the paper).
+"""The speech encoder E_A: sound to one 512-d offset code a video frame (section 3.2 of the paper).
+
+The paper's z_A is this offset plus the neutral code of the real domain, so that eq. 1 holds as printed.
 
 A front end turns 16 kHz samples into features at the times of the video frames; a transformer encoder with a bounded
 context turns them into codes. Frame j is shown from j / fps to (j + 1) / fps; its features are read at the middle.

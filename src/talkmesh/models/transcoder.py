@@ -179,7 +179,7 @@ class Transcoder(nn.Module):
         """Return offset codes (B, T, C) of speech features (see `speech.features`)."""
         if self.speech is None:
             raise ValueError("this transcoder was trained without speech (image_only)")
-        return self.speech(features, frames) - self.neutral_codes()[0]
+        return self.speech(features, frames)
 
 
 def distance(a: Tensor, b: Tensor, norm: Norm, weight: Tensor | None = None) -> Tensor:
@@ -249,18 +249,18 @@ class TranscoderLoss(nn.Module):
             terms["perceptual"] = 2 * w.perceptual * self.perceptual(*pairs)
         anchored = [(d_r, batch.real_shapes[batch.decoded]), (d_s, batch.synthetic_shapes)]
         if batch.speech is not None and model.speech is not None:
-            z_a = model.speech(batch.speech, batch.frames).float()[batch.window, batch.frame]  # (B, C)
+            offset = model.speech(batch.speech, batch.frames).float()[batch.window, batch.frame]  # (B, C)
             with torch.set_grad_enabled(not c.cf_detach):  # E_A follows what E_V sees undisturbed
-                target = model.encoder(model.look(batch.real, 0)).float()
-            offset = z_a - neutral[0]
-            # relative to the spread of the codes: else both sides can shrink the codes to please this term
-            terms["cf"] = w.cf * distance(z_a, target, "mse") / spread  # eq. 3
+                target = model.encoder(model.look(batch.real, 0)).float() - neutral[0]
+            # eq. 3; z_A - z_R is the same with and without the neutral code that both contain. Relative to the
+            # spread of the codes: else both sides can shrink the codes to please this term
+            terms["cf"] = w.cf * distance(offset, target, "mse") / spread
             heard = offset[batch.decoded]
             terms["cs"] = w.cs * distance(model.real(heard), shown, c.norm, self.pixels)
             if w.ccl:  # eq. 4
                 again = model.encoder(model.look(model.synthetic(heard), 1)).float()
-                shift = neutral[1] - neutral[0] if c.ccl_offset else 0.0
-                terms["ccl"] = w.ccl * distance(again - shift, z_a[batch.decoded], "mse") / spread
+                own = neutral[1] if c.ccl_offset else neutral[0]
+                terms["ccl"] = w.ccl * distance(again - own, heard, "mse") / spread
             anchored.append((offset, batch.real_shapes))
         if model.anchor is not None:
             errors = [  # shapes are unknown (NaN) where no face was found
