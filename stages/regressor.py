@@ -6,8 +6,7 @@ from pathlib import Path
 
 from talkmesh import params, tracking
 from talkmesh.contracts import RENDERS, RIGS, read_renders
-from talkmesh.files import content_hash
-from talkmesh.fitting import RegressorStage, fit_regressor
+from talkmesh.fitting import RegressorStage, fit_regressor, work_folder
 from talkmesh.log import setup
 from talkmesh.models.store import write_regressor
 from talkmesh.rig import read_rig
@@ -20,7 +19,7 @@ def main(track: str) -> None:
     """Train and write models/regressor/<track>."""
     stage = params.section(RegressorStage, "regressor")
     renders, rig = read_renders(RENDERS / track), read_rig(RIGS / "character.npz")
-    work = Path("work/regressor") / content_hash(stage, rig.hash, renders.images, renders.poses)
+    work = work_folder("regressor", stage, rig.hash, renders.images, renders.poses)
     folder = Path("models/regressor") / track
     with tracking.run("regressor", track, stage) as log:
         model, curves = fit_regressor(stage, renders, rig, work, log)

@@ -8,8 +8,7 @@ from talkmesh import params, tracking
 from talkmesh.contracts import RENDERS, RIGS, read_kept, read_renders
 from talkmesh.domains import read_real
 from talkmesh.errors import TalkmeshError
-from talkmesh.files import content_hash
-from talkmesh.fitting import TranscoderStage, decoded_sheet, fit_transcoder
+from talkmesh.fitting import TranscoderStage, decoded_sheet, fit_transcoder, work_folder
 from talkmesh.framing import Framing
 from talkmesh.log import setup
 from talkmesh.models.store import write_transcoder
@@ -32,12 +31,11 @@ def main(variant: str) -> None:
     renders, rig = read_renders(RENDERS / "cg"), read_rig(RIGS / "character.npz")
     taken = Path(stage.start) / "weights.safetensors"
     start = [taken] if taken.exists() else []
-    key = content_hash(stage, framing, *start, rig.hash, *[c.images for c in real.clips], renders.poses)
+    images = [clip.images for clip in real.clips]
+    work = work_folder("transcoder", stage, framing, rig.hash, renders.poses, *start, *images)
     folder = Path("models/transcoder") / variant
     with tracking.run("transcoder", variant, stage) as log:
-        model, curves = fit_transcoder(
-            stage, real, held_out, renders, rig, framing, Path("work/transcoder") / key, log
-        )
+        model, curves = fit_transcoder(stage, real, held_out, renders, rig, framing, work, log)
         write_transcoder(folder, model, framing, real.fps)
         write_curves(folder / "curves.csv", curves)
         picture = decoded_sheet(model, held_out)

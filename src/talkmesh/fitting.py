@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from talkmesh.contracts import Renders
 from talkmesh.domains import Real, Sampler, neutral_images, to_images, to_tensor
 from talkmesh.errors import TalkmeshError
+from talkmesh.files import content_hash
 from talkmesh.framing import Framing, soft_mask
 from talkmesh.models.images import match_colours
 from talkmesh.models.regressor import Regressor, RegressorConfig, augment, rmse
@@ -24,6 +26,7 @@ from talkmesh.preview import contact_sheet
 from talkmesh.rig import Rig
 from talkmesh.train import Log, TrainConfig, device_of, fit
 
+SOURCES = ("fitting.py", "domains.py", "train.py", "models")  # a change of these makes checkpoints stale
 Curves = list[tuple[int, str, float, str]]
 
 
@@ -57,6 +60,17 @@ class RegressorStage:
     model: RegressorConfig
     train: TrainConfig
     held_out: float
+
+
+def work_folder(kind: str, *parts: Any) -> Path:
+    """Return the folder of the checkpoints of one training: named by all that it depends on, code included."""
+    here = Path(__file__).parent
+    code = [
+        f
+        for name in SOURCES
+        for f in ([here / name] if name.endswith(".py") else sorted((here / name).glob("*.py")))
+    ]
+    return Path("work") / kind / content_hash(*code, *parts)
 
 
 def fit_transcoder(
