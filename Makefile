@@ -24,6 +24,7 @@ setup: .venv/.stamp ## .venv with the locked packages, the face landmark model, 
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 		{ rm -rf .venv; echo "python3 cannot make environments here: apt install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "installing the locked packages: 5 GB, a minute or more"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	$(BIN)/talkmesh models
@@ -60,5 +61,5 @@ lock: ## resolve the versions of pyproject.toml again into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 		--python-version 3.11 --all-extras pyproject.toml --output-file requirements.lock
 
-clean: ## remove results and previews; recordings, caches and .venv stay
-	rm -rf preview predictions reports data/clips data/crops data/renders models
+clean: ## remove results and previews; recordings, DVC's cache, work/ and .venv stay
+	rm -rf predictions reports models data/clips data/crops data/poses data/renders
