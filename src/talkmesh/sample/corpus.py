@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 import multiprocessing
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -21,6 +22,10 @@ from talkmesh.files import content_hash, read_json, replacing, write_json
 from talkmesh.sample import sentences
 from talkmesh.sample.performance import ARKIT, Performance, Style, perform
 from talkmesh.sample.voice import NEED_EXTRA, Speech, Voice, with_pause
+
+if TYPE_CHECKING:
+    from talkmesh.sample.appearance import Speaker
+    from talkmesh.sample.studio import Studio
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +126,9 @@ def write_corpus(config: SampleConfig, root: Path = Path("."), only_first: bool 
     missing = [r for r in recordings[: 1 if only_first else None] if r.stem not in done]
     log.info("embedded corpus: %d recordings, %d of them already there", len(recordings), len(done))
     first = not done
-    with tqdm(total=len(recordings), initial=len(done), desc="sample", unit="recording") as bar:
+    if not missing:
+        return folder
+    with tqdm(total=len(done) + len(missing), initial=len(done), desc="sample", unit="recording") as bar:
         for stem in _film_all(config, root, missing):
             done[stem] = wanted[stem]
             write_json(folder / "recordings.json", done)
@@ -134,51 +141,44 @@ def write_corpus(config: SampleConfig, root: Path = Path("."), only_first: bool 
 
 def _film_all(config: SampleConfig, root: Path, recordings: list[Recording]) -> Iterator[str]:
     """Film in processes of their own (OpenGL does not survive a fork); yield stems as they are done."""
-    if not recordings:
-        return
-    context = multiprocessing.get_context("spawn")
-    workers = min(config.workers, len(recordings))
-    with ProcessPoolExecutor(workers, context, _open_studio, (config, root)) as pool:
+    for name in (
+        "LP_NUM_THREADS",
+        "OMP_NUM_THREADS",
+    ):  # of Mesa's renderer, of numpy: processes share the cores
+        os.environ.setdefault(name, "1")
+    workers = max(1, min(config.workers, len(recordings)))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         try:
-            first = pool.submit(_film, recordings[0])
-            pending = [pool.submit(_film, r) for r in recordings[1:]]
+            first, *others = [pool.submit(_film, config, root, r) for r in recordings]
             yield first.result()
-            for future in as_completed(pending):
+            for future in as_completed(others):
                 yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-_set: dict[str, Any] = {}  # what one filming process keeps between recordings
-
-
-def _open_studio(config: SampleConfig, root: Path) -> None:
-    os.environ["LP_NUM_THREADS"] = "1"  # Mesa's software renderer; the processes share the cores
+@functools.cache
+def _set(config: SampleConfig) -> tuple[Voice, Speaker, Studio]:
+    """Return what one process keeps between recordings."""
     from talkmesh.sample import appearance
 
     speaker = appearance.build()
-    _set.update(
-        config=config,
-        root=root,
-        voice=Voice(config.speed),
-        speaker=speaker,
-        studio=appearance.studio(speaker, config.size),
-    )
+    return Voice(config.speed), speaker, appearance.studio(speaker, config.size)
 
 
-def _film(recording: Recording) -> str:
+def _film(config: SampleConfig, root: Path, recording: Recording) -> str:
     from talkmesh.media import write_video
 
-    config, root, speaker = _set["config"], _set["root"], _set["speaker"]
-    speech, performance = act(config, _set["voice"], recording)
+    voice, speaker, studio = _set(config)
+    speech, performance = act(config, voice, recording)
     truth = contracts.GroundTruth(config.fps, performance.weights, ARKIT, rig_hash=speaker.rig.hash)
     contracts.write_ground_truth(_truth(root, recording.stem), truth)
     pose = speaker.rig.pose_of(ARKIT, performance.weights)
     grain = Grain(config.size, config.noise, np.random.default_rng((*recording.seed, 1)))
     head = performance.head
     frames = (
-        grain(_set["studio"].film(speaker.vertices(p, r, at)))
+        grain(studio.film(speaker.vertices(p, r, at)))
         for p, r, at in zip(pose, head.rotation, head.position, strict=True)
     )
     write_video(_video(root, recording.stem), frames, config.fps, speech.sound, speech.rate)
