@@ -260,7 +260,10 @@ def _first_line(error: Exception) -> str:
 def main() -> None:
     """Serve MLflow's pages on this project's runs: ``python -m talkmesh.tracking``."""
     prepare()
-    subprocess.run([sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store()], check=False)
+    command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--backend-store-uri", store()]
+    os.execv(
+        sys.executable, command
+    )  # in this process's place: an interrupt ends the server and nothing else
 
 
 if __name__ == "__main__":
