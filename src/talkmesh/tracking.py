@@ -260,10 +260,11 @@ def _first_line(error: Exception) -> str:
 def main() -> None:
     """Serve MLflow's pages on this project's runs: ``python -m talkmesh.tracking``."""
     prepare()
+    # its job runner is seven processes for what is not used here
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--backend-store-uri", store()]
-    os.execv(
-        sys.executable, command
-    )  # in this process's place: an interrupt ends the server and nothing else
+    # in this process's place: an interrupt ends the server and nothing else
+    os.execv(sys.executable, command)
 
 
 if __name__ == "__main__":
