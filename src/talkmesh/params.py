@@ -59,7 +59,9 @@ def build(cls: type[T], values: dict[str, Any], where: str) -> T:
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise TalkmeshError(f"{where}: unknown key '{unknown[0]}'; known keys are {', '.join(sorted(fields))}")
+        raise TalkmeshError(
+            f"{where}: unknown key '{unknown[0]}'; known keys are {', '.join(sorted(fields))}"
+        )
     missing = [
         n
         for n, f in fields.items()
@@ -89,7 +91,9 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         if len(args) == 2 and args[1] is Ellipsis:
             return tuple(_checked(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
         if len(args) == len(value):
-            return tuple(_checked(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(args, value, strict=True)))
+            return tuple(
+                _checked(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(args, value, strict=True))
+            )
     elif origin is dict and isinstance(value, dict):
         return {_checked(args[0], k, where): _checked(args[1], v, f"{where}.{k}") for k, v in value.items()}
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):

@@ -10,7 +10,15 @@ from talkmesh.errors import TalkmeshError
 from talkmesh.files import read_json
 
 METRICS = Path("reports/metrics.json")
-COLUMNS = ("lve_mm", "lle_clip_px", "lle_percent", "opening_truth_r", "opening_r", "opening_sd_ratio", "opening_lag_ms")
+COLUMNS = (
+    "lve_mm",
+    "lle_clip_px",
+    "lle_percent",
+    "opening_truth_r",
+    "opening_r",
+    "opening_sd_ratio",
+    "opening_lag_ms",
+)
 
 
 def table(metrics: dict[str, Any], columns: Sequence[str] = COLUMNS) -> str:
