@@ -261,8 +261,12 @@ class TranscoderLoss(nn.Module):
                 again = model.encoder(model.look(model.synthetic(heard), 1)).float()
                 own = neutral[1] if c.ccl_offset else neutral[0]
                 terms["ccl"] = w.ccl * distance(again - own, heard, "mse") / spread
+                anchored.append((again - own, batch.real_shapes[batch.decoded]))
             anchored.append((offset, batch.real_shapes))
         if model.anchor is not None:
+            # the translated face has to show what the speaker shows, as read by the same head
+            translated = model.encoder(model.look(model.synthetic(d_r), 1)).float() - neutral[1]
+            anchored.append((translated, batch.real_shapes[batch.decoded]))
             errors = [  # shapes are unknown (NaN) where no face was found
                 ((model.anchor(offset) - shapes.nan_to_num()) * torch.isfinite(shapes)).square().mean()
                 for offset, shapes in anchored
