@@ -175,7 +175,7 @@ def test_lips_round_spread_and_tuck(corpus, rig):
 def test_every_sentence_shows_the_resting_face(corpus):
     mouth = [i for i, n in enumerate(ARKIT) if n.startswith(("jaw", "mouth", "tongue"))]
     for performance, moved in zip(corpus.performances, corpus.moved, strict=True):
-        assert performance.weights[:2, mouth].max() < 0.05
+        assert performance.weights[:2, mouth].max() < 0.1
         assert np.linalg.norm(moved[:2], axis=-1).max() < 1.0  # mm
         assert np.linalg.norm(moved[-1], axis=-1).max() < 1.0
 

@@ -33,7 +33,7 @@ from talkmesh.sample.shaders import (
     VERTEX,
 )
 
-FINER = 1.5  # the picture is made this many times larger and averaged, against jagged edges
+FINER = 1.3  # the picture is made this many times larger and averaged, against jagged edges
 SHADOW_SIZE = 256  # pixels of a depth picture of `exposure`
 
 
