@@ -172,12 +172,14 @@ def test_lips_round_spread_and_tuck(corpus, rig):
     assert np.median(tuck[sampled(corpus, "ɑæiu")]) < 0.1
 
 
-def test_every_sentence_shows_the_resting_face(corpus):
+def test_every_sentence_begins_near_and_ends_at_the_resting_face(corpus):
+    """Near: lips round for a first /w/ a quarter of a second before it sounds."""
     mouth = [i for i, n in enumerate(ARKIT) if n.startswith(("jaw", "mouth", "tongue"))]
     for performance, moved in zip(corpus.performances, corpus.moved, strict=True):
-        assert performance.weights[:2, mouth].max() < 0.1
-        assert np.linalg.norm(moved[:2], axis=-1).max() < 1.0  # mm
-        assert np.linalg.norm(moved[-1], axis=-1).max() < 1.0
+        first, last = (np.linalg.norm(moved[i], axis=-1).max() for i in (0, -1))  # mm
+        assert first < 2.0
+        assert last < 1.0
+        assert performance.weights[-1, mouth].max() < 0.08
 
 
 def test_weights_are_valid_and_lively(corpus):
