@@ -182,7 +182,9 @@ def write_video(
         raise TalkmeshError(f"{path}: a video needs at least one frame")
     height, width = first.shape[:2]
     with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as out:
-        video: Any = out.add_stream("libx264", rate=_rational(fps), options={"crf": str(crf)})
+        # without macroblock trees, whose floating point makes other bytes where a process also draws with OpenGL
+        options = {"crf": str(crf), "x264-params": "mbtree=0"}
+        video: Any = out.add_stream("libx264", rate=_rational(fps), options=options)
         video.width, video.height, video.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
         sound: Any = None
         if audio is not None:
