@@ -68,6 +68,21 @@ def test_window_equals_whole_inside():
     )
 
 
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_codes_start_about_those_to_follow(scale):
+    """Whatever the size of E_V's codes, the first ones of E_A are relatively as far from them."""
+    torch.manual_seed(0)
+    encoder = SpeechEncoder(CONFIG, 8, 25.0).eval()
+    wanted = scale * (torch.randn(500, 8) + 3)
+    x = torch.randn(4, 60, 160)
+    raw = encoder(x)
+    encoder.measure(wanted)
+    codes = encoder(x)
+    torch.testing.assert_close(
+        (codes - wanted.mean(0)) / wanted.var(0).mean().sqrt(), raw, atol=1e-4, rtol=1e-3
+    )
+
+
 def test_posteriors_are_log_probabilities_on_the_grid_of_the_sound():
     rng = np.random.default_rng(0)
     samples = (0.1 * rng.standard_normal(RATE)).astype(np.float32)

@@ -58,6 +58,23 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(tmp_path):
         assert again == curves
 
 
+def test_rates_are_per_parameter_and_survive_a_kill(tmp_path):
+    def half(name):
+        return 0.0 if name.startswith("0.") else 0.5
+
+    model, losses, validate = problem()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    fit(model, losses, validate, CONFIG, tmp_path / "whole", Quiet(), "test", half)
+    assert torch.equal(model[0].weight, before["0.weight"])
+    assert not torch.equal(model[2].weight, before["2.weight"])
+    first, losses_1, validate_1 = problem(13)
+    with pytest.raises(Killed):
+        fit(first, losses_1, validate_1, CONFIG, tmp_path / "killed", Quiet(), "test", half)
+    second, losses_2, validate_2 = problem()
+    fit(second, losses_2, validate_2, CONFIG, tmp_path / "killed", Quiet(), "test", half)
+    assert torch.equal(model[2].weight, second[2].weight)
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path):
     model, losses, validate = problem()
     curves = fit(model, losses, validate, CONFIG, tmp_path, Quiet(), "test")

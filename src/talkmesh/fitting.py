@@ -45,9 +45,11 @@ class BatchConfig:
 @dataclass(frozen=True)
 class TranscoderStage:
     """The section `transcoder` of params.yaml. start : folder of a trained transcoder whose E_V, D_R and D_S are
-    taken over (`full` goes on from `image_only`), or any path without a model to start from scratch."""
+    taken over (`full` goes on from `image_only`), or any path without a model to start from scratch; image_rate :
+    their learning rate as a share of E_A's."""
 
     start: str
+    image_rate: float
     model: TranscoderConfig
     batch: BatchConfig
     train: TrainConfig
@@ -96,6 +98,8 @@ def fit_transcoder(
     model = Transcoder(stage.model, framing.size, real.fps, neutral, colours, mask)
     _take_over(model, Path(stage.start))
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if model.speech is not None:
+        model.speech.measure(_codes(model, real, device))
     loss = TranscoderLoss(stage.model, framing.size).to(device)
     b = stage.batch
     sampler = Sampler(real, renders, rig, framing, b.windows, b.window, b.frames, b.decoded, b.synthetic)
@@ -107,7 +111,10 @@ def fit_transcoder(
         assert isinstance(candidate, Transcoder)
         return _transcoder_figures(candidate, held_out, loss.pixels, device)
 
-    curves = fit(model, losses, validate, stage.train, work, log, "transcoder")
+    def rate_of(name: str) -> float:
+        return 1.0 if name.startswith("speech.") else stage.image_rate
+
+    curves = fit(model, losses, validate, stage.train, work, log, "transcoder", rate_of)
     return model.cpu(), curves
 
 
@@ -123,6 +130,16 @@ def _take_over(model: Transcoder, folder: Path) -> None:
             f"{folder} has other sizes than transcoder.model asks for ({wrong[0]}): equal them"
         )
     model.load_state_dict(weights, strict=False)
+
+
+@torch.no_grad()
+def _codes(model: Transcoder, real: Real, device: torch.device) -> Tensor:
+    """Return offset codes (N, C) of every eighth good frame of the speaker."""
+    seen = []
+    for clip in real.clips:
+        images = to_tensor(clip.images[np.flatnonzero(clip.good)[::8]]).to(device)
+        seen.append(model.offsets_of_images(images, torch.from_numpy(clip.colours)[None].to(device)))
+    return torch.cat(seen)
 
 
 def _transcoder_figures(

@@ -78,6 +78,7 @@ def fit(
     work: Path,
     log: Log,
     title: str,
+    rate_of: Callable[[str], float] = lambda name: 1.0,
 ) -> list[tuple[int, str, float, str]]:
     """Train `model` in place; on return it holds the averaged weights that validated best.
 
@@ -86,6 +87,7 @@ def fit(
     losses : draws a batch with the generator and returns the weighted terms by name; their sum is minimised
     validate : returns figures by name for a model; `score` (lower is better) chooses the weights kept
     work : folder of the checkpoint; a run that finds one goes on from there
+    rate_of : factor of the learning rate for the parameter of that name
 
     Returns
     -------
@@ -98,9 +100,12 @@ def fit(
     """
     device = device_of(config)
     precision = precision_of(config, device)
-    trained = [p for p in model.parameters() if p.requires_grad]
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    trained = [p for _, p in named]
+    factors = sorted({rate_of(name) for name, _ in named})
+    groups = [{"params": [p for name, p in named if rate_of(name) == f], "factor": f} for f in factors]
     optimiser = torch.optim.AdamW(
-        trained, config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
+        groups, config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
     )
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     state = _State(work)
@@ -113,7 +118,7 @@ def fit(
     for step in progress:
         torch.manual_seed(config.seed * 1_000_003 + step)
         for group in optimiser.param_groups:
-            group["lr"] = config.learning_rate * _schedule(step, config)
+            group["lr"] = config.learning_rate * group["factor"] * _schedule(step, config)
         model.train()
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             terms = losses(np.random.default_rng([config.seed, step]))

@@ -26,7 +26,6 @@ HAMA_HOP = 320  # samples between two phoneme posteriors: 20 ms, centred on mult
 MEL_HOP = 160  # samples between two mel frames: 10 ms, centred
 MELS = 80
 PHONEMES = 191  # hama's classes
-CODE_SCALE = 0.3  # codes of E_V spread by about this much: E_A's steps have to be as fine
 LOG_FLOOR = -12.0  # natural logarithm; posteriors below are noise
 
 
@@ -127,7 +126,11 @@ class SpeechEncoder(nn.Module):
 
     Attention reaches `context` frames to either side in each layer and positions enter by a depthwise convolution,
     so the code of a frame depends on a bounded neighbourhood only: windows and the whole give the same function.
+    Codes are predicted about the mean and in units of the spread of those that E_A is to follow (`measure`).
     """
+
+    mean: Tensor  # (C,)
+    spread: Tensor  # ()
 
     def __init__(self, config: SpeechConfig, code: int, fps: float) -> None:
         super().__init__()
@@ -152,6 +155,14 @@ class SpeechEncoder(nn.Module):
         )
         self.layers = nn.TransformerEncoder(layer, config.layers, nn.LayerNorm(config.width), False)
         self.code = nn.Linear(config.width, code)
+        self.register_buffer("mean", torch.zeros(code))
+        self.register_buffer("spread", torch.ones(()))
+
+    @torch.no_grad()
+    def measure(self, codes: Tensor) -> None:
+        """Start from the mean and the spread of `codes` (N, C): else learning to be as large takes most steps."""
+        self.mean.copy_(codes.mean(0))
+        self.spread.copy_(codes.var(0).mean().sqrt())
 
     def forward(self, x: Tensor, frames: int | None = None) -> Tensor:
         if self.front_end is not None:
@@ -162,7 +173,7 @@ class SpeechEncoder(nn.Module):
         x = x + functional.gelu(self.position(x.transpose(1, 2)).transpose(1, 2))
         index = torch.arange(x.shape[1], device=x.device)
         far = (index[:, None] - index[None]).abs() > self.config.context  # (T, T), True = not seen
-        return CODE_SCALE * self.code(self.layers(x, mask=far))
+        return self.mean + self.spread * self.code(self.layers(x, mask=far))
 
     def _read(self, hidden: Tensor, frames: int) -> Tensor:
         """Read hidden states (B, N, D), 320 samples apart and centred on 200, at the frame times: (B, T, D')."""
