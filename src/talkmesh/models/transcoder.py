@@ -191,6 +191,11 @@ def distance(a: Tensor, b: Tensor, norm: Norm, weight: Tensor | None = None) -> 
     return (values.flatten(1).mean(1) + 1e-8).sqrt().mean() if norm == "rmse" else values.mean()
 
 
+def _fixed(network: nn.Module, x: Tensor) -> Tensor:
+    """Apply a network whose parameters take no gradient from what is made of its output; `x` does."""
+    return torch.func.functional_call(network, {k: p.detach() for k, p in network.named_parameters()}, (x,))
+
+
 @dataclass
 class Batch:
     """One training batch. Images are in [0, 1] with matched colours; `shapes` are the anchor's labels.
@@ -264,8 +269,9 @@ class TranscoderLoss(nn.Module):
                 anchored.append((again - own, batch.real_shapes[batch.decoded]))
             anchored.append((offset, batch.real_shapes))
         if model.anchor is not None:
-            # the translated face has to show what the speaker shows, as read by the same head
-            translated = model.encoder(model.look(model.synthetic(d_r), 1)).float() - neutral[1]
+            # the translated face has to show what the speaker shows, as read by the same head. Only the codes move:
+            # D_S would else learn to paint a blot that reads as an open mouth
+            translated = _fixed(model.encoder, model.look(_fixed(model.synthetic, d_r), 1)).float() - neutral[1]
             anchored.append((translated, batch.real_shapes[batch.decoded]))
             errors = [  # shapes are unknown (NaN) where no face was found
                 ((model.anchor(offset) - shapes.nan_to_num()) * torch.isfinite(shapes)).square().mean()
