@@ -271,7 +271,9 @@ class TranscoderLoss(nn.Module):
         if model.anchor is not None:
             # the translated face has to show what the speaker shows, as read by the same head. Only the codes move:
             # D_S would else learn to paint a blot that reads as an open mouth
-            translated = _fixed(model.encoder, model.look(_fixed(model.synthetic, d_r), 1)).float() - neutral[1]
+            translated = (
+                _fixed(model.encoder, model.look(_fixed(model.synthetic, d_r), 1)).float() - neutral[1]
+            )
             anchored.append((translated, batch.real_shapes[batch.decoded]))
             errors = [  # shapes are unknown (NaN) where no face was found
                 ((model.anchor(offset) - shapes.nan_to_num()) * torch.isfinite(shapes)).square().mean()

@@ -163,7 +163,7 @@ def _speech(i: int, random: np.random.Generator) -> dict[str, float]:
         return VISEMES[sounds[i]]
     one, other = (VISEMES[sounds[k]] for k in random.choice(len(sounds), 2, replace=False))
     share = random.beta(0.5, 0.5)
-    strength = random.uniform(0.6, 1.15)
+    strength = random.uniform(0.25, 1.1)  # in running speech sounds are seldom formed in full
     units = {
         unit: strength
         * random.uniform(0.75, 1.25)
@@ -194,7 +194,7 @@ def _mixture(random: np.random.Generator) -> dict[str, float]:
         close = max(close, jaw * min(1.0, 1.5 * held))
     total = sum(weights.values())
     scale = min(1.0, TOTAL / total) if total else 1.0
-    if random.random() < 0.1:
+    if random.random() < 0.03:  # rare in speech; more, and a turned head is taken for it
         weights[SIDEWAYS[random.integers(len(SIDEWAYS))]] = float(random.beta(1.5, 3) * 0.6)
     return {**{u: w * scale for u, w in weights.items()}, "jawOpen": jaw, "mouthClose": close}
 
