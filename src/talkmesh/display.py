@@ -37,7 +37,6 @@ def displayed(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
         return frame.width, frame.height, frame.format.name, matrix, interlaced, int(frame.color_trc)
 
     for (*_, matrix, woven, transfer), group in itertools.groupby(frames, key=kind):
-        first = next(group)
         with ExitStack() as stack:
             filters = []
             if woven:
@@ -52,8 +51,7 @@ def displayed(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
                     "setparams=color_primaries=bt709:color_trc=bt709,"
                     "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"
                 )
-            shown = itertools.chain([first], group)
-            yield from map(_coloured, _filtered(shown, ",".join(filters)) if filters else shown)
+            yield from map(_coloured, _filtered(group, ",".join(filters)))
 
 
 def orientation(frame: Any) -> tuple[int, int, int, int]:
@@ -86,6 +84,9 @@ def _coloured(frame: Any) -> Any:
 
 
 def _filtered(frames: Iterator[Any], chain: str) -> Iterator[Any]:
+    if not chain:
+        yield from frames
+        return
     first = next(frames)
     graph = av.filter.Graph()
     source = graph.add_buffer(

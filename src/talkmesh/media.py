@@ -81,7 +81,8 @@ def write_lossless(path: str | Path, frames: Iterable[Any], fps: float) -> int:
     """Write PyAV frames as lossless H.264 in Matroska at a constant rate; return how many there were.
 
     The pixel format is kept where x264 has it and the size allows, so that frames decode bit-identical; other YUV
-    formats become 4:4:4 of 8 or 10 bit, grey and palettes RGB. Without frames no file is written. Equal frames give equal bytes.
+    formats become 4:4:4 of 8 or 10 bit, grey and palettes RGB. Without frames no file is written. Equal frames give
+    equal bytes.
     """
     frames = iter(frames)
     first = next(frames, None)

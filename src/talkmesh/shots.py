@@ -15,7 +15,7 @@ AROUND = 4  # pictures to either side that a cut is judged by
 # difference is at most 0.03, at 399 of 400 joins more.
 LEAST = 0.03  # difference, in standard deviations of a picture
 TIMES = 3.2  # against the neighbours
-RETURNED = 0.5  # a picture this much of the difference away from one before is the same shot: it was a flash
+RETURNED = 0.5  # pictures at most this share of the difference apart show the same shot
 
 
 def _small(frame: Any) -> np.ndarray:
@@ -32,7 +32,7 @@ def is_cut(pictures: list[np.ndarray]) -> bool:
     """Say whether between the middle two of 2 * (AROUND + 1) small pictures there is a cut.
 
     The difference must stand out from those around it, all but the largest one of either side: fast motion has
-    neighbours as large. And no picture on one side may resemble the last one of the other: a flash returns.
+    neighbours as large. And no picture of one side may resemble one of the other: a flash returns.
     """
     before, after = pictures[: AROUND + 1], pictures[AROUND + 1 :]
     jump = _difference(before[-1], after[0])
@@ -42,8 +42,7 @@ def is_cut(pictures: list[np.ndarray]) -> bool:
         steps = sorted(_difference(a, b) for a, b in itertools.pairwise(side))
         if jump < TIMES * steps[-2]:
             return False
-    others = [_difference(before[-1], p) for p in after[1:]] + [_difference(p, after[0]) for p in before[:-1]]
-    return min(others) > RETURNED * jump
+    return min(_difference(a, b) for a, b in itertools.product(before, after)) > RETURNED * jump
 
 
 def cuts(frames: Iterable[Any]) -> Iterator[int]:

@@ -89,7 +89,8 @@ def _resampled(
     container: Any, stream: Any, path: str | Path, rate: int
 ) -> Iterator[tuple[np.ndarray, float | None]]:
     """Yield one channel (N,) float32 at `rate`, with the time at which the piece that was decoded begins."""
-    resampler, form, weights, end = None, None, np.ones(1), 0.0
+    resampler: Any = None
+    form, weights = None, np.ones(1)
     for frame in decoded(container, stream, path):
         time = None if frame.pts is None else float(frame.pts * frame.time_base)
         if form != (frame.format.name, frame.layout.name, frame.sample_rate):  # broadcasts change it midway

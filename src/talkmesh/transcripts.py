@@ -13,7 +13,7 @@ from talkmesh.sentences import Span
 GRID_UNITS = 25_000.0  # a second, in the .align files of the GRID corpus
 HTK_UNITS = 1e7  # a second, in HTK's .lab files
 SILENCE = {"", "sil", "sp", "pau", "<sil>", "<eps>", "h#", "#", "_", "(...)"}
-ENDING = re.compile(r"[.!?…。！？]['\"”’»)]*$")
+ENDING = re.compile(r"[.!?…。\uff01\uff1f]['\"”\u2019»)]*$")
 TIME = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
 TIER = ("sentence", "utterance", "phrase", "segment", "word")  # of a TextGrid, the first that is there
 
@@ -73,6 +73,8 @@ def _timed(path: Path) -> bool:
         lines = [line for line in _lines(path) if line.strip() and not line.startswith("#")][:2]
     except TalkmeshError:
         return False
+    if lines and {"start", "end", "text"} <= set(re.split(r"[\s,;]+", lines[0].strip().lower())):
+        return True
     return any(re.match(r'["\s]*[\d.]+["\s,;]+[\d.]+["\s,;]+.*[^\W\d_]', line) for line in lines)
 
 
