@@ -17,7 +17,7 @@ PQ, HLG = 16, 18  # code points of the transfer functions (ITU-T H.273)
 WHITE = 203.0  # cd/m2
 PEAK = 1000.0  # cd/m2, of the display that HLG is meant for
 KNEE = 0.6  # of diffuse white
-POINTS = 33  # a side of the lookup table
+POINTS = 65  # a side of the lookup table
 TO_BT709 = np.array(  # linear light, from BT.2020 (ITU-R BT.2087)
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
 )

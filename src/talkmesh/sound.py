@@ -22,6 +22,7 @@ LONGEST_HOLE_S = 600.0
 FRONT = {"FC": 0.5, "FL": 0.25, "FR": 0.25}
 # What is never speech: the bass channel.
 BASS = ("LFE", "LFE2")
+USUAL = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")  # of 1, 2, ... channels
 
 
 def downmix(channels: tuple[str, ...]) -> np.ndarray:
@@ -36,6 +37,16 @@ def downmix(channels: tuple[str, ...]) -> np.ndarray:
     if not weights.any():
         weights = np.ones(len(channels))
     return weights / weights.sum()
+
+
+def names(layout: Any) -> tuple[str, ...]:
+    """Return the names of the channels of a PyAV layout; where the file does not say, those that FFmpeg assumes."""
+    count = layout.nb_channels
+    if layout.name.endswith("channels"):
+        if count > len(USUAL):
+            return ("",) * count
+        layout = av.AudioLayout(USUAL[count - 1])
+    return tuple(channel.name for channel in layout.channels)
 
 
 def _time_zero(path: str | Path) -> float | None:
@@ -98,8 +109,8 @@ def _resampled(
                 for out in resampler.resample(None):
                     yield _mixed(out, weights), None
             form = (frame.format.name, frame.layout.name, frame.sample_rate)
-            weights = downmix(tuple(channel.name for channel in frame.layout.channels))
-            resampler = av.AudioResampler(format="fltp", rate=rate)
+            weights = downmix(names(frame.layout))
+            resampler = av.AudioResampler(format="flt", rate=rate)  # PyAV crashes on 8 planes
         frame.pts = None
         try:
             pieces = resampler.resample(frame)
@@ -116,7 +127,11 @@ def _resampled(
 
 
 def _mixed(frame: Any, weights: np.ndarray) -> np.ndarray:
-    return (weights.astype(np.float32)[:, None] * frame.to_ndarray()).sum(0)
+    samples = frame.to_ndarray().reshape(-1, len(weights))
+    mixed = np.zeros(len(samples), np.float32)
+    for channel in np.flatnonzero(weights):
+        mixed += np.float32(weights[channel]) * samples[:, channel]
+    return mixed
 
 
 def read_audio(path: str | Path, rate: int = 16_000) -> np.ndarray:

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 # Read this one file and nothing else: a text named .mp4 may be a playlist of addresses.
 LOCAL = {"protocol_whitelist": "file"}
+PLAYLISTS = {"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"}
 # Not the recording itself: pictures of a cover, and sound made for other listeners.
 ASIDE = (
     Disposition.attached_pic
@@ -47,6 +48,8 @@ def opened(path: str | Path) -> Iterator[Any]:
             f"{path} cannot be read as video or sound ({reason}): damaged or not media"
         ) from None
     with container:
+        if PLAYLISTS & set(container.format.name.split(",")):
+            raise TalkmeshError(f"{path} is a list of other files, not media; put the files themselves there")
         yield container
 
 
