@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.signal import resample_poly
@@ -44,7 +46,7 @@ def test_pauses_lie_between_sentences(
         heard[round(span.start_s * 100) : round(span.end_s * 100)] = True
     for start, end in times:
         assert heard[round(start * 100) : round(end * 100)].mean() > 0.85
-    for (_, end), (start, _) in zip(times, times[1:], strict=False):
+    for (_, end), (start, _) in itertools.pairwise(times):
         assert heard[round(end * 100) + 10 : round(start * 100) - 10].mean() < 0.1
 
 
