@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from talkmesh import contracts, params, preview
-from talkmesh.clips import Segmenting, segment_corpus, thumbnails
+from talkmesh.clips import segment_corpus, thumbnails
+from talkmesh.cutting import Segmenting
 from talkmesh.log import setup
 
 

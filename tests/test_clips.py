@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from talkmesh import clips, media
-from talkmesh.clips import Segmenting, cut_points, segment_corpus, slice_truth
+from talkmesh import clips, cutting, media
+from talkmesh.clips import segment_corpus
 from talkmesh.contracts import (
     CLIP_COLUMNS,
     SAMPLE_RATE,
@@ -25,6 +23,7 @@ from talkmesh.contracts import (
     write_clips,
     write_ground_truth,
 )
+from talkmesh.cutting import Segmenting, slice_truth
 from talkmesh.errors import TalkmeshError
 from talkmesh.recordings import find_recordings, slug
 
@@ -33,11 +32,14 @@ PARAMS = Segmenting(
     whole_below_s=4.0,
     min_clip_s=0.6,
     max_clip_s=3.0,
-    silence_s=0.3,
-    silence_db=-35.0,
+    pause_s=0.3,
+    sentences="auto",
+    voice=0.5,
+    cuts=True,
     test=0,
     val=0,
     seed=7,
+    workers=1,
 )
 
 
@@ -68,56 +70,19 @@ def record(path: Path, sound: np.ndarray, fps: float = 25, seconds: float | None
     return path
 
 
+SPANS = [(0.3, 1.6), (2.2, 3.6), (4.2, 5.4)]
+SAID = 'start,end,text\n0.3,1.6,One.\n2.2,3.6,"Two, I say"\n4.2,5.4,Three.\n'
+
+
 def segment(root: Path, params: Segmenting = PARAMS, corpus: str = "c"):  # type: ignore[no-untyped-def]
     table = segment_corpus(corpus, params, root / "raw", root / "truth", root / "work", root / "clips")
     write_clips(table, root / "clips")
     return table.set_index("clip")
 
 
-# -------------------------------------------------------------------------------------------- where it is cut
-
-
-def test_cuts_are_in_the_middle_of_pauses() -> None:
-    sound = speech([(0.3, 1.6), (2.2, 3.6), (4.2, 5.4)], 6.0)
-    assert cut_points(sound, PARAMS) == pytest.approx([0, 1.9, 3.9, 6.0], abs=0.03)
-
-
-def test_short_recordings_are_one_clip_and_short_pieces_join_over_the_shorter_pause() -> None:
-    sound = speech([(0.1, 0.5), (1.0, 3.5)], 3.9)
-    assert cut_points(sound, PARAMS) == [0.0, 3.9]
-    # the middle word is too short to stand alone: 0.4 s of pause before it, 0.7 s after
-    sound = speech([(0.0, 2.0), (2.4, 2.5), (3.2, 5.0)], 5.0)
-    cuts = cut_points(sound, dataclasses.replace(PARAMS, min_clip_s=0.8))
-    assert cuts == pytest.approx([0, 2.85, 5.0], abs=0.03)
-
-
-def test_a_long_stretch_is_cut_where_it_is_quietest() -> None:
-    sound = speech([(0.0, 2.2), (2.3, 4.5)], 4.5)
-    assert cut_points(sound, PARAMS) == pytest.approx([0, 2.25, 4.5], abs=0.05)
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(st.floats(0.05, 4), st.floats(0.02, 2)), min_size=1, max_size=8), st.integers(0, 9))
-def test_clips_tile_and_keep_to_their_lengths(runs: list[tuple[float, float]], seed: int) -> None:
-    spans, at = [], 0.0
-    for talk, rest in runs:
-        spans.append((at, at + talk))
-        at += talk + rest
-    sound = speech(spans, at, seed)
-    cuts = cut_points(sound, PARAMS)
-    assert cuts[0] == 0
-    assert cuts[-1] == len(sound) / SAMPLE_RATE
-    lengths = np.diff(cuts)
-    if cuts[-1] >= PARAMS.whole_below_s:
-        assert lengths.min() >= PARAMS.min_clip_s - 0.02
-        assert lengths.max() <= PARAMS.max_clip_s
-    else:
-        assert len(lengths) == 1
-
-
 @pytest.mark.parametrize(
     ("change", "says"),
-    [({"max_clip_s": 1.0}, "at least twice"), ({"fps": 0.0}, "fps"), ({"silence_db": 3.0}, "below 0")],
+    [({"max_clip_s": 1.0}, "at least twice"), ({"fps": 0.0}, "fps"), ({"voice": 1.0}, "between 0 and 1")],
 )
 def test_impossible_parameters_are_refused(change: dict[str, float], says: str) -> None:
     with pytest.raises(TalkmeshError, match=says):
@@ -128,9 +93,12 @@ def test_impossible_parameters_are_refused(change: dict[str, float], says: str) 
 
 
 def test_a_long_recording_becomes_clips_that_lose_nothing(tmp_path: Path) -> None:
-    sound = speech([(0.3, 1.6), (2.2, 3.6), (4.2, 5.4)], 6.0)
-    record(tmp_path / "raw/c/anna/Talk One.mp4", sound)
+    record(tmp_path / "raw/c/anna/Talk One.mp4", speech(SPANS, 6.0))
+    (tmp_path / "raw/c/anna/Talk One.csv").write_text(SAID)
     table = segment(tmp_path)
+    assert list(table["text"]) == ["One.", "Two, I say", "Three."]
+    assert list(read_clips(tmp_path / "clips")["text"]) == list(table["text"])
+    assert table["start_s"].to_numpy() == pytest.approx([0, 1.9, 3.9], abs=0.021)
     assert list(table.index) == ["anna-talk-one-00", "anna-talk-one-01", "anna-talk-one-02"]
     assert (table["start_s"].to_numpy()[1:] == table["end_s"].to_numpy()[:-1]).all()
     whole = media.read_audio(tmp_path / "raw/c/anna/Talk One.mp4", SAMPLE_RATE)
@@ -149,7 +117,8 @@ def test_a_long_recording_becomes_clips_that_lose_nothing(tmp_path: Path) -> Non
 
 
 def test_at_30_frames_a_second_samples_follow_the_frame_borders(tmp_path: Path) -> None:
-    record(tmp_path / "raw/c/a/x.mp4", speech([(0.3, 1.6), (2.2, 3.6), (4.2, 5.4)], 6.0), fps=30)
+    record(tmp_path / "raw/c/a/x.mp4", speech(SPANS, 6.0), fps=30)
+    (tmp_path / "raw/c/a/x.csv").write_text(SAID)
     table = segment(tmp_path, dataclasses.replace(PARAMS, fps=30.0))
     total = 0
     for clip, row in table.iterrows():
@@ -176,7 +145,8 @@ def test_a_recording_ends_where_sound_or_picture_ends(
 
 
 def test_truth_is_cut_with_its_clip(tmp_path: Path) -> None:
-    record(tmp_path / "raw/c/a/x.mp4", speech([(0.3, 1.6), (2.2, 3.6), (4.2, 5.4)], 6.0))
+    record(tmp_path / "raw/c/a/x.mp4", speech(SPANS, 6.0))
+    (tmp_path / "raw/c/a/x.csv").write_text(SAID)
     ramp = np.arange(300, dtype=np.float32)[:, None] / 50  # seconds, at 50 frames a second
     write_ground_truth(tmp_path / "truth/c/x.npz", GroundTruth(50.0, ramp, ("jawOpen",)))
     table = segment(tmp_path)
@@ -271,7 +241,7 @@ def test_a_full_disk_stops_the_run_and_is_not_blamed_on_the_recordings(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(clips.soundfile, "write", full)
+    monkeypatch.setattr(cutting.soundfile, "write", full)
     with pytest.raises(TalkmeshError, match="the disk is full"):
         segment(tmp_path)
 

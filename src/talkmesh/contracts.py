@@ -37,6 +37,7 @@ CLIP_COLUMNS = (
     "fps",
     "frames",
     "split",
+    "text",
     "dropped_why",
 )
 CROP_COLUMNS = (
@@ -72,7 +73,7 @@ def read_clips(folder: Path = CLIPS, split: str | None = None, kept: bool = True
     path = folder / "clips.csv"
     if not path.exists():
         raise TalkmeshError(f"{path} not found: run `dvc repro segment`")
-    texts = ("clip", "corpus", "speaker", "source", "split", "dropped_why")
+    texts = ("clip", "corpus", "speaker", "source", "split", "text", "dropped_why")
     # empty is the only missing text: a speaker may be called NA
     table = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False)
     _need(list(table.columns) == list(CLIP_COLUMNS), path, f"columns must be {', '.join(CLIP_COLUMNS)}")

@@ -1,4 +1,4 @@
-"""When nobody speaks: the level of sound over time, and its pauses."""
+"""The level of sound over time: when it is silent."""
 
 from __future__ import annotations
 
@@ -18,18 +18,6 @@ def loudness(audio: np.ndarray, rate: int = SAMPLE_RATE) -> np.ndarray:
     low = np.clip(centres - window // 2, 0, len(audio))
     high = np.clip(centres + window // 2, 0, len(audio))
     return 10 * np.log10(np.maximum((power[high] - power[low]) / np.maximum(high - low, 1), 1e-12))
-
-
-def pauses(level: np.ndarray, silence_s: float, silence_db: float) -> list[tuple[float, float]]:
-    """Return (start, end) in seconds of the stretches of at least `silence_s` in which a level (N,) stays below
-    `silence_db`, with louder ones on both sides."""
-    silent = np.concatenate([[False], level < silence_db, [False]]).astype(np.int8)
-    edges = np.flatnonzero(np.diff(silent)).reshape(-1, 2)
-    return [
-        (start * HOP_S, end * HOP_S)
-        for start, end in edges
-        if start > 0 and end < len(level) and (end - start) * HOP_S >= silence_s - 1e-9
-    ]
 
 
 def frame_levels(audio: np.ndarray, frames: int, fps: float, around_s: float = 0.5) -> np.ndarray:

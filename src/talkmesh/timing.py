@@ -1,14 +1,9 @@
-"""Which video frame is shown when: constant rate by timestamps, and frames as they are meant to be seen."""
+"""Which video frame is shown when: constant rate by timestamps."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
-
-import av
-import av.error
-import av.filter
 
 T = TypeVar("T")
 
@@ -52,39 +47,3 @@ def timed(frames: Iterable[Any], rate: float) -> Iterator[tuple[float, float, An
     for frame in frames:
         time = time + step if frame.pts is None else float(frame.pts * frame.time_base)
         yield time, float(frame.duration * frame.time_base) if frame.duration else step, frame
-
-
-def upright(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
-    """Turn frames as their metadata ask (phones), weave interlaced fields out, and make pixels square.
-
-    Frames that need none of it, the usual case, pass through untouched.
-    """
-    first = next(frames, None)
-    if first is None:
-        return
-    frames = itertools.chain([first], frames)
-    aspect = stream.sample_aspect_ratio or 1
-    turn = {90: "transpose=cclock", -90: "transpose=clock", 180: "hflip,vflip", -180: "hflip,vflip"}
-    filters = [
-        "yadif=deint=interlaced" if first.interlaced_frame else "",
-        f"scale=2*trunc(iw*{float(aspect)}/2+0.5):ih,setsar=1" if aspect != 1 else "",
-        turn.get(round(first.rotation), ""),
-    ]
-    chain = ",".join(f for f in filters if f)
-    if not chain:
-        yield from frames
-        return
-    graph = av.filter.Graph()
-    nodes = [graph.add_buffer(template=stream)]
-    for part in chain.split(","):
-        name, _, arguments = part.partition("=")
-        nodes.append(graph.add(name, arguments))
-    nodes.append(graph.add("buffersink"))
-    graph.link_nodes(*nodes).configure()
-    for frame in itertools.chain(frames, [None]):
-        graph.push(frame)
-        try:
-            while True:
-                yield graph.pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            continue

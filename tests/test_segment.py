@@ -1,0 +1,364 @@
+"""Segmenting a corpus: cuts, transcripts, every bad file, nothing done twice, nothing lost to a kill, little memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from talkmesh import cutting, media
+from talkmesh.contracts import SAMPLE_RATE, clip_audio, clip_video
+from talkmesh.errors import TalkmeshError
+from test_arrival import encode, flat, grey
+from test_clips import PARAMS, picture, record, segment, speech
+
+ROOT = Path(__file__).parents[1]
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+def shot(seed: int, count: int, first: int) -> list[np.ndarray]:
+    """Frames (48, 64, 3) of a wall, with their number in eight bars at the bottom."""
+    rng = np.random.default_rng(seed)
+    wall = rng.integers(30, 220, (6, 8)).repeat(8, 0).repeat(8, 1)[..., None].repeat(3, 2).astype(np.uint8)
+    frames = []
+    for number in range(first, first + count):
+        image = wall.copy()
+        image[40:] = picture(number)[:8]
+        frames.append(image)
+    return frames
+
+
+def said(folder: Path, name: str, spans: list[tuple[float, float]]) -> None:
+    lines = "".join(f"{start},{end},Sentence {k}.\n" for k, (start, end) in enumerate(spans))
+    (folder / f"{name}.csv").write_text("start,end,text\n" + lines)
+
+
+# -------------------------------------------------------------------------------------------------------- cuts
+
+
+def test_no_clip_crosses_a_cut_and_nothing_is_lost(tmp_path: Path) -> None:
+    """Cuts at 1.2 s, within a sentence, and at 3.0 s; sentences end at 4.2 and 5.4 s of 7."""
+    sound = speech([(0.2, 2.8), (3.1, 4.0), (4.4, 5.2), (5.6, 6.8)], 7.0)
+    frames = shot(1, 30, 0) + shot(2, 45, 30) + shot(3, 100, 75)
+    path = tmp_path / "raw/c/a/x.mp4"
+    path.parent.mkdir(parents=True)
+    media.write_video(path, frames, 25, sound, SAMPLE_RATE)
+    said(path.parent, "x", [(0.2, 2.8), (3.1, 4.0), (4.4, 5.2), (5.6, 6.8)])
+    params = dataclasses.replace(PARAMS, whole_below_s=2.0)
+    table = segment(tmp_path, params)
+    assert list(table["start_s"]) == pytest.approx([0, 1.2, 3.0, 4.2, 5.4], abs=1e-6)
+    assert list(table["text"]) == ["", "Sentence 0.", "Sentence 1.", "Sentence 2.", "Sentence 3."]
+    numbers, heard = [], []
+    for clip in table.index:
+        images = media.read_video(clip_video(clip, tmp_path / "clips"), 25)
+        numbers += [int(sum((v > 120) << b for b, v in enumerate(im[44, 4::8, 0]))) for im in images]
+        heard.append(soundfile.read(clip_audio(clip, tmp_path / "clips"))[0])
+    assert numbers == list(range(175))
+    whole = media.read_audio(path, SAMPLE_RATE)
+    assert np.abs(np.concatenate(heard) - whole[: 7 * SAMPLE_RATE]).max() < 1e-4
+    off = segment(tmp_path, dataclasses.replace(params, cuts=False))
+    assert list(off["start_s"]) == pytest.approx([0, 2.96, 4.2, 5.4], abs=0.021)
+
+
+def test_a_shot_too_short_for_a_clip_is_dropped_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "raw/c/a/x.mp4"
+    path.parent.mkdir(parents=True)
+    frames = shot(1, 50, 0) + shot(2, 10, 50) + shot(3, 40, 60)
+    media.write_video(path, frames, 25, speech([(0, 4)], 4.0), SAMPLE_RATE)
+    table = segment(tmp_path)
+    assert list(table["frames"]) == [50, 0, 40]
+    assert "0.40 s" in table["dropped_why"].iloc[1]
+    assert list(table["end_s"].iloc[:2]) == list(table["start_s"].iloc[1:])
+
+
+# ------------------------------------------------------------------------------------------------- transcripts
+
+
+def test_transcripts_by_parameter(tmp_path: Path) -> None:
+    folder = tmp_path / "raw/c/a"
+    for name in ("with", "without"):
+        record(folder / f"{name}.mp4", speech([(0.2, 1.4), (1.6, 2.8)], 3.0))
+    said(folder, "with", [(0.2, 1.4), (1.6, 2.8)])
+    params = dataclasses.replace(PARAMS, sentences="transcript", whole_below_s=2.0)
+    table = segment(tmp_path, params)
+    assert list(table.loc[table["dropped_why"] == "", "text"]) == ["Sentence 0.", "Sentence 1."]
+    assert "no transcript" in table.loc["a-without", "dropped_why"]
+    whole = segment(tmp_path, dataclasses.replace(PARAMS, whole_below_s=9.0))
+    assert whole.loc["a-with-00", "text"] == "Sentence 0. Sentence 1."
+    assert whole.loc["a-without-00", "text"] == ""
+    (folder / "with.csv").write_text("start,end,text\n0.2,soon,never\n")  # another transcript, another result
+    broken = segment(tmp_path, dataclasses.replace(PARAMS, whole_below_s=9.0))
+    assert "line 2" in broken.loc["a-with", "dropped_why"]
+    deaf = segment(tmp_path, dataclasses.replace(PARAMS, whole_below_s=9.0, sentences="voice"))
+    assert list(deaf["text"]) == ["", ""]
+
+
+# --------------------------------------------------------------------------------------------------- bad input
+
+
+def test_every_bad_file_is_named_with_its_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "raw/c/p"
+    sound = speech([(0.1, 1.9)], 2.0)
+    good = record(folder / "good.mp4", sound).read_bytes()
+    frames = [grey(picture(k)[..., 0]) for k in range(50)]
+    encode(folder / "clock.mkv", frames[:25], sound=(sound[None], SAMPLE_RATE, "mono"))
+    with av.open(str(folder / "clock.mkv"), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="mono")
+        for start in (0, 10_000 * SAMPLE_RATE):
+            frame = av.AudioFrame.from_ndarray(np.full((1, 800), 9000, np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = SAMPLE_RATE, start
+            out.mux(stream.encode(frame))
+    soundfile.write(folder / "only_sound.ogg", sound, SAMPLE_RATE)
+    (folder / "list.mp4").write_text("ffconcat version 1.0\nfile good.mp4\n")
+    (folder / "empty.mov").touch()
+    (folder / "zeros.avi").write_bytes(bytes(20_000))
+    (folder / "half.mp4").write_bytes(good[: len(good) // 2])
+    (folder / "no_frames.mkv").write_bytes(headless(folder))
+    (folder / "picture.bmp").write_bytes(bitmap())
+    (folder / "words.mp4").write_bytes(good)
+    (folder / "words.srt").write_text("1\n00:00:01,000 --> later\nx\n")
+    table = segment(tmp_path)
+    reasons = {
+        "clock": "jump",
+        "only_sound": "no video stream",
+        "list": "list of other files",
+        "empty": "damaged or not media",
+        "zeros": "damaged or not media",
+        "half": "damaged",
+        "no_frames": "damaged",
+        "picture": "no sound",
+        "words": "line 2",
+    }
+    dropped = table[table["dropped_why"] != ""]
+    assert set(dropped.index) == {f"p-{name}" for name in reasons}
+    for name, reason in reasons.items():
+        why = dropped.loc[f"p-{name}", "dropped_why"]
+        assert reason in why, name
+        assert "\n" not in why
+        assert f"p-{name}" in caplog.text
+    assert list(table.index[table["dropped_why"] == ""]) == ["p-good-00"]
+
+
+def headless(folder: Path) -> bytes:
+    """A video of which only the last few bytes of each packet can be read."""
+    path = encode(
+        folder / ".x.mkv", [flat((90, 128, 128))] * 5, sound=(np.full((1, 3200), 0.3), SAMPLE_RATE, "mono")
+    )
+    with av.open(str(path)) as container:
+        packets = [bytes(p) for p in container.demux(video=0) if p.size]
+    data = path.read_bytes()
+    path.unlink()
+    for packet in packets:
+        data = data.replace(packet, bytes(len(packet)))
+    return data
+
+
+def bitmap() -> bytes:
+    import cv2
+
+    return cv2.imencode(".bmp", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+
+
+# -------------------------------------------------------------------------------------------- incremental, kill
+
+
+def test_adding_a_recording_decodes_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+    real = media.decoded, cutting.sound_chunks
+
+    def frames(container, stream, path):  # type: ignore[no-untyped-def]
+        decoded.append(Path(path).name)
+        return real[0](container, stream, path)
+
+    def chunks(path, rate):  # type: ignore[no-untyped-def]
+        decoded.append(Path(path).name)
+        return real[1](path, rate)
+
+    monkeypatch.setattr(media, "decoded", frames)
+    monkeypatch.setattr(cutting, "sound_chunks", chunks)
+    for name in ("a", "c"):
+        record(tmp_path / f"raw/c/p/{name}.mp4", speech([(0, 1)], 1.0))
+    segment(tmp_path)
+    assert set(decoded) == {"a.mp4", "c.mp4"}
+    decoded.clear()
+    record(tmp_path / "raw/c/p/b.mp4", speech([(0, 0.8)], 1.0))
+    table = segment(tmp_path, dataclasses.replace(PARAMS, test=1, seed=1, workers=1))
+    assert set(decoded) == {"b.mp4"}
+    assert list(table.index) == ["p-a-00", "p-b-00", "p-c-00"]
+    decoded.clear()
+    segment(tmp_path, dataclasses.replace(PARAMS, min_clip_s=0.7))
+    assert set(decoded) == {"a.mp4", "b.mp4", "c.mp4"}
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}]
+from test_clips import PARAMS, segment
+segment(Path({root!r}))
+"""
+
+
+def test_a_kill_loses_one_recording_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 6
+    for k in range(count):
+        record(tmp_path / f"raw/c/p/{k}.mp4", speech([(0, 4 + k / 10)], 4.5), seconds=4.5)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+    }
+    script = SCRIPT.format(tests=str(ROOT / "tests"), root=str(tmp_path))
+    process = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while len(list(tmp_path.glob("work/*/pieces.json"))) < 2 and time.monotonic() < until:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    work = tmp_path / "work"
+    done = [p for p in work.glob("[!.]*")]
+    assert 2 <= len(done) < count, "killed too late to tell anything"
+    assert all((folder / "pieces.json").exists() for folder in done)
+    assert len(list(work.glob(".tmp*"))) <= 1
+    again = []
+    real = cutting.segment_recording
+    monkeypatch.setattr("talkmesh.clips.segment_recording", lambda *a: again.append(a[0]) or real(*a))
+    segment(tmp_path)
+    assert len(again) == count - len(done)
+    assert not list(work.glob(".tmp*"))
+    (tmp_path / "fresh").mkdir()
+    (tmp_path / "fresh/raw").symlink_to(tmp_path / "raw")
+    segment(tmp_path / "fresh")
+    assert hashes(tmp_path / "clips") == hashes(tmp_path / "fresh/clips")
+
+
+def test_two_processes_give_the_bytes_of_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "raw/c/p"
+    for k in range(4):
+        record(folder / f"{k}.mp4", speech([(0, 1)], 1.2 + k / 5))
+    record(folder / "short.mp4", speech([(0, 1)], 1.0), seconds=2.0)
+    (folder / "text.mp4").write_text("no")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two/raw").symlink_to(tmp_path / "raw")
+    one = segment(tmp_path)
+    caplog.clear()
+    two = segment(tmp_path / "two", dataclasses.replace(PARAMS, workers=2))
+    assert hashes(tmp_path / "clips") == hashes(tmp_path / "two/clips")
+    assert one.drop(columns="dropped_why").equals(two.drop(columns="dropped_why"))
+    assert "short.mp4: the sound ends at" in caplog.text  # said in another process
+
+
+# ------------------------------------------------------------------------------------------------------ memory
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}]
+import dataclasses
+from test_clips import PARAMS
+from talkmesh.cutting import segment_recording
+path, folder = Path({path!r}), Path({folder!r})
+folder.mkdir()
+params = dataclasses.replace(PARAMS, fps=5.0, max_clip_s=20.0)
+pieces = segment_recording(path, path.with_suffix(".csv"), None, params, folder)
+print(len(pieces), sum(p.frames for p in pieces), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path: Path) -> None:
+    """20 minutes against one: their sound alone would be 77 MB as the samples that are worked on."""
+    most = {}
+    rng = np.random.default_rng(0)
+    second = rng.normal(0, 0.1, (1, SAMPLE_RATE))
+    for minutes in (1, 20):
+        path = tmp_path / f"{minutes}.mkv"
+        frames = (grey(picture(k % 256)[..., 0]) for k in range(minutes * 300))
+        count = minutes * 60
+        encode_long(path, frames, 5, itertools.repeat(second, count))
+        said(tmp_path, str(minutes), [(t + 0.5, t + 19.5) for t in range(0, count, 20)])
+        script = MEASURE.format(
+            tests=str(ROOT / "tests"), path=str(path), folder=str(tmp_path / f"out{minutes}")
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        pieces, total, most[minutes] = map(int, result.stdout.split())
+        assert (pieces, total) == (3 * minutes, 300 * minutes)
+    assert most[20] - most[1] < 20_000, f"kB: {most}"
+
+
+def encode_long(path: Path, frames, fps: int, seconds) -> None:  # type: ignore[no-untyped-def]
+    """Write frames, and sound second by second, without holding either."""
+    from fractions import Fraction
+
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", rate=fps, options={"preset": "ultrafast", "crf": "30"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        voice = out.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="mono")
+        for k, samples in enumerate(seconds):
+            for image in itertools.islice(frames, fps):
+                out.mux(video.encode(image))
+            block = (samples * 30_000).astype(np.int16)
+            sound = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
+            sound.sample_rate, sound.time_base, sound.pts = (
+                SAMPLE_RATE,
+                Fraction(1, SAMPLE_RATE),
+                k * SAMPLE_RATE,
+            )
+            out.mux(voice.encode(sound))
+        out.mux(video.encode(None))
+        out.mux(voice.encode(None))
+
+
+def test_the_voice_detector_cuts_between_sentences(tmp_path: Path) -> None:
+    pytest.importorskip("silero_vad")
+    pytest.importorskip("hibari")
+    from scipy.signal import resample_poly
+
+    from talkmesh.sample.sentences import TRAIN
+    from talkmesh.sample.voice import Voice
+
+    voice = Voice(1.1)
+    parts, pauses, at = [], [], 0
+    for seed, text in enumerate(TRAIN[:4]):
+        said_ = voice(text, seed=seed)
+        sound = resample_poly(said_.sound, SAMPLE_RATE // 100, said_.rate // 100).astype(np.float32)
+        parts += [sound, np.zeros(SAMPLE_RATE, np.float32)]
+        at += sum(map(len, parts[-2:]))
+        pauses.append((at / SAMPLE_RATE - 1.2, at / SAMPLE_RATE + 0.3))
+    sound = np.concatenate(parts)
+    record(tmp_path / "raw/c/a/x.mp4", sound + np.random.default_rng(0).normal(0, 1e-3, len(sound)))
+    table = segment(tmp_path, dataclasses.replace(PARAMS, min_clip_s=1.0, max_clip_s=12.0, pause_s=0.8))
+    starts = list(table["start_s"])[1:]
+    assert len(starts) == 3
+    for start, (low, high) in zip(starts, pauses, strict=False):
+        assert low < start < high
+
+
+def test_an_unknown_way_to_find_sentences_is_refused() -> None:
+    from talkmesh.params import build
+
+    values = dataclasses.asdict(PARAMS) | {"sentences": "guess"}
+    with pytest.raises(TalkmeshError, match="auto, voice, transcript"):
+        build(cutting.Segmenting, values, "params.yaml: segment")
