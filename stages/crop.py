@@ -19,7 +19,7 @@ def main() -> None:
     contracts.write_crop_table(table)
     sheets = {
         "crop": (*samples(speakers, table, contracts.CROPS, COLUMNS), COLUMNS),
-        "neutral": (*quality.neutral_sheet(speakers, contracts.CROPS, 6), 6),
+        "neutral": (*quality.neutral_sheet(speakers, contracts.CROPS, 6, 160), 6),
         "footage": (*quality.clip_sheet(clips, table, contracts.CLIPS, contracts.CROPS, 48, 160), 8),
     }
     for name, (images, labels, columns) in sheets.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -217,26 +218,28 @@ def check_neutral(neutral_frame: str, subjects: dict[str, Subject]) -> None:
         raise TalkmeshError(f"crop.neutral is {neutral_frame}, a frame in which no face was found")
 
 
-def track_corpus(
-    table: pd.DataFrame, workers: int, clips: Path, work: Path
-) -> dict[str, tuple[face.Track, tuple[int, int]]]:
-    """Track the faces in every clip of the table, in parallel, keeping each result in `work` as soon as it is there."""
+def parallel_tracks(
+    videos: Sequence[Path], rates: Sequence[float], workers: int, work: Path
+) -> Iterator[tuple[face.Track, tuple[int, int]]]:
+    """Yield the people in each video, with its size, in order, keeping each result in `work` as soon as it is there.
+
+    What is kept depends on the video's content and rate alone: another recording or another parameter redoes nothing,
+    and a kill loses no more than the videos in progress.
+    """
     face_landmarker_path()  # fetched once, before the processes start
-    names = [str(c) for c in table["clip"]]
-    jobs = (
-        delayed(face.track_cached)(clip_video(c, clips), float(fps), work)
-        for c, fps in zip(names, table["fps"], strict=True)
-    )
+    jobs = (delayed(face.track_cached)(v, r, work) for v, r in zip(videos, rates, strict=True))
     found = Parallel(n_jobs=workers, return_as="generator")(jobs)
-    return dict(zip(names, tqdm(found, "landmarks", len(names), unit="clip", mininterval=1), strict=True))
+    yield from tqdm(found, "landmarks", len(videos), unit="clip", mininterval=1)
 
 
 def find_subjects(table: pd.DataFrame, params: Cropping, clips: Path, work: Path) -> dict[str, Subject]:
     """Track the faces of all clips, follow the speaker, and bring the sound into step."""
-    people = track_corpus(table, params.workers, clips, work)
+    names = [str(c) for c in table["clip"]]
+    videos, rates = [clip_video(c, clips) for c in names], [float(fps) for fps in table["fps"]]
+    people = dict(zip(names, parallel_tracks(videos, rates, params.workers, work), strict=True))
     sounds = {c: soundfile.read(clip_audio(c, clips), dtype="float32")[0] for c in people}
     tracks, said = {}, {}
-    for clip, fps in zip(table["clip"].astype(str), table["fps"].astype(float), strict=True):
+    for clip, fps in zip(names, rates, strict=True):
         found, size = people[clip]
         tracks[clip] = found.of(choose(found.landmarks, size, params.follow, sounds[clip], fps))
         lips = np.where(tracks[clip].good(params.max_yaw_deg), opening(tracks[clip].landmarks), np.nan)

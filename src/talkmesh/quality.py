@@ -46,17 +46,21 @@ def skull_motion(track: Track, transforms: np.ndarray | None, still: bool) -> fl
     return residual(apply(transforms[first] if still else transforms, points)[track.found])
 
 
-def neutral_sheet(speakers: dict[str, Speaker], folder: Path, columns: int) -> tuple[np.ndarray, list[str]]:
-    """Return the candidates for neutral faces (N, size, size, 3) uint8 with their names for `crop.neutral`: a row for
-    each speaker, the chosen frame first."""
-    images, labels = [], []
+def neutral_sheet(
+    speakers: dict[str, Speaker], folder: Path, columns: int, size: int
+) -> tuple[np.ndarray, list[str]]:
+    """Return the candidates for neutral faces (N, size, size, 3) uint8 with their names for `crop.neutral`, the chosen
+    frame of each speaker first, on a row of its own if there are several."""
+    images: list[np.ndarray] = []
+    labels: list[str] = []
     for speaker in speakers.values():
         chosen = f"{speaker.neutral_clip}:{speaker.neutral_frame}"
-        names = [chosen, *(name for name in speaker.candidates if name != chosen)][:columns]
+        names = [chosen, *(name for name in speaker.candidates if name != chosen)]
         for name in names:
             clip, _, frame = name.rpartition(":")
-            images.append(np.array(read_crops(clip, folder).images[int(frame)]))
-        blank = columns - len(names)
+            image = np.array(read_crops(clip, folder).images[int(frame)])
+            images.append(cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR))
+        blank = -len(names) % columns
         images += [np.full_like(images[0], 255)] * blank
         labels += names + [""] * blank
     return np.stack(images), labels

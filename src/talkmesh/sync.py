@@ -39,6 +39,7 @@ NEAR_MS = 20.0  # a resampled offset this near the estimate agrees with it
 RESAMPLES = 300
 # Single sentences come out tens of ms apart, whatever their own correlation says: less speech than this is never sure.
 ENOUGH_S = 10.0
+LEAST_R = 0.15  # below it sound and lips have nothing to do with each other
 CONFIDENT = 0.8  # an offset as sure as this is corrected
 Sync = Literal["correct", "report", "off"]
 LAGS = np.arange(-round(REACH_S * RATE), round(REACH_S * RATE) + 1)
@@ -127,7 +128,9 @@ def offset(blocks: np.ndarray, seed: int = 0) -> Offset:
     )
     agree = np.abs(peaks(weights @ blocks) - found) <= NEAR_MS
     enough = min(1.0, len(blocks) * BLOCK_S / ENOUGH_S)
-    return Offset(found - BIAS_MS, float(mean.max()), float(agree.mean()) * enough)
+    inner = 0 < mean.argmax() < len(LAGS) - 1  # a curve that still rises at the end has its peak elsewhere
+    sure = float(agree.mean()) * enough if inner and mean.max() >= LEAST_R else 0.0
+    return Offset(found - BIAS_MS, float(mean.max()), sure)
 
 
 @dataclass(frozen=True)
