@@ -36,6 +36,10 @@ PARAMS = Cropping(
     mouth_widths=1.9,
     mouth_y=0.5,
     mask=False,
+    face_mask=False,
+    follow="largest",
+    max_yaw_deg=40.0,
+    sync="correct",
     stabilised=False,
     smooth_frames=1.0,
     min_face_frames=0.9,
@@ -246,7 +250,8 @@ def test_landmarks_transforms_and_missing_frames(done: Done) -> None:
     assert np.flatnonzero(~crop.good).tolist() == [4, 20]
     assert np.isnan(crop.landmarks[[4, 20]]).all()
     assert np.isfinite(crop.transforms).all()
-    source = face.track_cached(clip_video("p-gappy", root / "clips"), 25.0, root / "work").landmarks
+    people, _ = face.track_cached(clip_video("p-gappy", root / "clips"), 25.0, root / "work")
+    source = people.of(0).landmarks
     assert np.allclose(apply(crop.transforms, source)[crop.good], crop.landmarks[crop.good], atol=1e-3)
     frame = next(media.read_video(clip_video("p-gappy", root / "clips"), 25))
     assert np.abs(warp(frame, crop.transforms[0], 64).astype(int) - crop.images[0]).max() <= 2

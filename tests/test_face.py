@@ -23,30 +23,6 @@ def model() -> Path:
         pytest.skip(str(error))
 
 
-def at(x: float, y: float, size: float) -> np.ndarray:
-    """Points of a face `size` wide about (x, y)."""
-    return np.array([x, y]) + np.random.default_rng(0).uniform(-size / 2, size / 2, (COUNT, 2))
-
-
-def test_the_large_central_face_is_followed_through_crossings_of_the_list_and_gaps() -> None:
-    main = [at(300 + 4 * t, 240, 120) for t in range(12)]
-    other = [at(80, 200, 70) for t in range(12)]
-    frames = []
-    for t in range(12):
-        faces = [main[t], other[t]] if t % 2 else [other[t], main[t]]
-        if t in (4, 5):
-            faces = [other[t]]  # the speaker is not seen, somebody else is
-        if t == 8:
-            faces = []
-        frames.append(np.array(faces).reshape(-1, COUNT, 2))
-    chosen = face.follow(frames, 640, 480)
-    assert chosen == [1, 0, 1, 0, -1, -1, 1, 0, -1, 0, 1, 0]
-
-
-def test_nobody() -> None:
-    assert face.follow([np.zeros((0, COUNT, 2))] * 3, 640, 480) == [-1, -1, -1]
-
-
 def test_landmarks_lie_on_the_drawn_mouth(model: Path) -> None:
     found = face.detect(drawn(320))
     assert found.shape == (1, COUNT, 2)
@@ -64,29 +40,70 @@ def test_opening_follows_the_drawing_and_missing_frames_are_missing(model: Path)
     gaps = np.array([0, 0.2, 0.5, 1.0, 0.5, 0.0])
     frames = [drawn(320, g) for g in gaps]
     frames.insert(3, np.full((320, 320, 3), 128, np.uint8))
-    result = face.track(iter(frames))
-    assert result.good.tolist() == [True, True, True, False, True, True, True]
+    people, size = face.track(iter(frames))
+    assert size == (320, 320)
+    assert people.landmarks.shape[0] == 1
+    result = people.of(0)
+    assert result.found.tolist() == [True, True, True, False, True, True, True]
     assert np.isnan(result.landmarks[3]).all()
-    seen = opening(result.landmarks)[result.good]
+    seen = opening(result.landmarks)[result.found]
     assert np.corrcoef(seen, gaps)[0, 1] > 0.98
     assert seen[0] < 0.05
     assert seen[3] > 0.25
+
+
+def test_a_face_that_leaves_the_picture_is_not_good(model: Path) -> None:
+    frames = [drawn(320, 0.3, (dx, 0)) for dx in (0, 60, 130, 150, 60, 0)]
+    result = face.track(iter(frames))[0].of(0)
+    assert result.found[[0, 1, 4, 5]].all()
+    assert result.good(40)[[0, 1, 4, 5]].all()
+    assert not result.good(40)[[2, 3]].any()
+    assert (
+        result.landmarks[2:4][result.found[2:4]].max(initial=321) > 320
+    )  # MediaPipe guesses what it cannot see
+
+
+def test_yaw_of_renders_turned_by_known_angles(model: Path) -> None:
+    from scipy.spatial.transform import Rotation
+
+    from heads import plain
+    from talkmesh import render
+
+    rig, size = plain(), 480
+    angles = np.array([-45, -30, -15, 0, 15, 30, 45])
+    projection = render.perspective(900, 700, size, size)
+    frames = []
+    for angle in angles:
+        turned = (rig.neutral - rig.neutral.mean(0)) @ Rotation.from_euler(
+            "y", angle, degrees=True
+        ).as_matrix().T
+        colours = render.shade(render.vertex_normals(turned, rig.faces), rig.colours)
+        frames.append(render.render(turned, rig.faces, colours, projection, (size, size)))
+    result = face.track(iter(frames))[0].of(0)
+    error = result.yaw_deg - angles
+    assert np.abs(error[1:-1]).max() < 2.5  # up to 30 degrees
+    assert np.abs(error).max() < 5
+    assert result.good(40).tolist() == [False, *[True] * 5, False]
 
 
 def test_blur_lowers_sharpness(model: Path) -> None:
     import cv2
 
     sharp = drawn(320)
-    result = face.track(iter([sharp, cv2.GaussianBlur(sharp, (0, 0), 3)]))
+    dark = (sharp * 0.5).astype(np.uint8)
+    result = face.track(iter([sharp, cv2.GaussianBlur(sharp, (0, 0), 3), dark]))[0].of(0)
     assert result.sharpness[1] < 0.7 * result.sharpness[0]
+    assert result.exposure[1] == pytest.approx(result.exposure[0], abs=0.05)
+    assert result.exposure[2] == pytest.approx(result.exposure[0] / 2, abs=0.05)
 
 
 def test_results_are_kept_by_content_and_equal_on_each_run(model: Path, tmp_path: Path) -> None:
     media.write_video(tmp_path / "a.mp4", [drawn(320, o) for o in (0, 0.5)], 25)
-    first = face.track_cached(tmp_path / "a.mp4", 25, tmp_path / "work")
-    again = face.track_cached(tmp_path / "a.mp4", 25, tmp_path / "elsewhere")
+    first, _ = face.track_cached(tmp_path / "a.mp4", 25, tmp_path / "work")
+    again, size = face.track_cached(tmp_path / "a.mp4", 25, tmp_path / "elsewhere")
+    assert size == (320, 320)
     assert np.array_equal(first.landmarks, again.landmarks)
-    (kept,) = (tmp_path / "work").glob("*/track.npz")
+    (kept,) = (tmp_path / "work").glob("*/people.npz")
     stamp = kept.stat().st_mtime_ns
     face.track_cached(tmp_path / "a.mp4", 25, tmp_path / "work")
     assert kept.stat().st_mtime_ns == stamp

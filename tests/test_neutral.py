@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from talkmesh.landmarks import COUNT, INNER_LIPS, LIPS, OUTER_LIPS, STABLE
-from talkmesh.neutral import BROWS, LIDS, motion, pick
+from talkmesh.neutral import BROWS, LIDS, motion, rank
 
 
 def talking(frames: int, opening: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -18,6 +18,11 @@ def talking(frames: int, opening: np.ndarray, seed: int = 0) -> np.ndarray:
         points[:, list(ring), 0] = width * np.cos(angle)
         points[:, list(ring), 1] = -height * np.sin(angle)
     return points + rng.normal(0, 0.05, points.shape)
+
+
+def pick(*given) -> tuple[int, int]:
+    (best,) = rank(*given)
+    return best
 
 
 def rest_between(speech: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -75,3 +80,18 @@ def test_of_two_rests_the_silent_one_is_chosen() -> None:
     levels[52:78] = -70
     clip = talking(90, gaps, 4)
     assert 56 <= pick([clip], [np.ones(90, np.float32)], [levels], clip[0, list(STABLE)])[1] < 74
+
+
+def test_candidates_are_ranked_and_lie_apart() -> None:
+    gaps = rest_between(rest_between(speech(90, 2), 10, 40), 55, 75)
+    given = ([talking(90, gaps, 4)] * 2, [np.ones(90, np.float32)] * 2, [np.zeros(90)] * 2)
+    shape = given[0][0][0, list(STABLE)]
+    found = rank(*given, shape, 6, 8)
+    assert found[0] == pick(*given, shape)
+    assert len(found) == len(set(found)) == 6
+    for clip in (0, 1):
+        frames = sorted(t for c, t in found if c == clip)
+        assert len(frames) > 1
+        assert np.diff(frames).min() >= 8
+        assert all(10 <= t < 40 or 55 <= t < 75 for t in frames)
+    assert len(rank(*given, shape, 1000, 90)) == 2  # one a clip

@@ -130,13 +130,12 @@ def test_mediapipe_finds_the_face_and_its_lips_follow(speaker, studio):
         pytest.skip("the face landmark model is not fetched")
     rng = np.random.default_rng(0)
     truth, seen = np.linspace(0, 0.4, 10), []
-    with face.landmarker() as find:
-        for weight in truth:
-            head = rng.normal(0, (3.5, 2.8, 2.4))
-            faces = find(studio.film(speaker.vertices(pose(speaker.rig, jawOpen=weight), head, STILL)))
-            assert len(faces) == 1
-            upper, lower, left, right = (faces[0][i] for i in (*landmarks.INNER_CENTRES, *landmarks.CORNERS))
-            seen.append(np.linalg.norm(lower - upper) / np.linalg.norm(right - left))
+    for weight in truth:
+        head = rng.normal(0, (3.5, 2.8, 2.4))
+        faces = face.detect(studio.film(speaker.vertices(pose(speaker.rig, jawOpen=weight), head, STILL)))
+        assert len(faces) == 1
+        upper, lower, left, right = (faces[0][i] for i in (*landmarks.INNER_CENTRES, *landmarks.CORNERS))
+        seen.append(np.linalg.norm(lower - upper) / np.linalg.norm(right - left))
     assert np.corrcoef(truth, seen)[0, 1] > 0.9
 
 

@@ -117,8 +117,8 @@ def make(root: Path, corpus: str = "embedded", truth: bool = True) -> Rig:
         contracts.write_crops(clip, Crops(images, landmarks, transforms, good), root / contracts.CROPS)
         folder = root / contracts.CLIPS
         samples = 0.1 * np.sin(np.arange(round(FRAMES / FPS * 16_000)) / 20)
-        contracts.clip_audio(clip, folder).parent.mkdir(parents=True)
-        soundfile.write(contracts.clip_audio(clip, folder), samples.astype(np.float32), 16_000)
+        sound = contracts.clip_audio(clip, root / contracts.CROPS)
+        soundfile.write(sound, samples.astype(np.float32), 16_000)
         write_video(contracts.clip_video(clip, folder), images.repeat(2, 1).repeat(2, 2), FPS)
         if truth:
             contracts.write_ground_truth(
@@ -132,7 +132,8 @@ def make(root: Path, corpus: str = "embedded", truth: bool = True) -> Rig:
     rows.append(("silent", corpus, "anna", "anna/silent.mp4", 0, 0, FPS, 0, "", "the video has no sound"))
     contracts.write_clips(pd.DataFrame(rows, columns=list(contracts.CLIP_COLUMNS)), root / contracts.CLIPS)
     contracts.write_speakers({"anna": Speaker("talk_a", 0, SIZE / 1.9)}, root / contracts.CROPS)
-    crops = [(clip, FRAMES, FRAMES - 1, 1.2, 0.4, 30.0, "") for clip in CLIPS]
+    measured = (1, 12.5, 0.2, 0.55, -11.0, 3.0, 0.9, 0.0, 1.2, 0.4)
+    crops = [(clip, FRAMES, FRAMES - 1, FRAMES - 1, *measured, "") for clip in CLIPS]
     contracts.write_crop_table(
         pd.DataFrame(crops, columns=list(contracts.CROP_COLUMNS)), root / contracts.CROPS
     )

@@ -55,21 +55,25 @@ def mean_shape(shapes: np.ndarray, level: tuple[int, int], rounds: int = 10) -> 
     return mean + centres.mean(0)
 
 
+def filled(values: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """Return values (T, ...) with frames not `good` interpolated between those that are; at the ends they are held."""
+    seen, flat = np.flatnonzero(good), values.reshape(len(values), -1)
+    frames = np.arange(len(flat))
+    return np.stack([np.interp(frames, seen, column[seen]) for column in flat.T], 1).reshape(values.shape)
+
+
 def smooth(transforms: np.ndarray, good: np.ndarray, sigma: float) -> np.ndarray:
     """Smooth transforms (T, 2, 3) over time with a Gaussian of `sigma` frames; frames not `good` are interpolated.
 
     A weighted mean of similarities is a similarity, and does not depend on where the origin of coordinates is. At
     both ends the movement is continued point-symmetrically, so that a steady drift is not held back there.
     """
-    seen = np.flatnonzero(good)
-    flat = transforms.reshape(len(transforms), 6)
-    frames = np.arange(len(flat))
-    filled = np.stack([np.interp(frames, seen, flat[seen, i]) for i in range(6)], 1)
-    if sigma > 0 and len(filled) > 1:
+    whole = filled(transforms, good)
+    if sigma > 0 and len(whole) > 1:
         margin = max(1, int(4 * sigma + 0.5))
-        longer = np.pad(filled, ((margin, margin), (0, 0)), mode="reflect", reflect_type="odd")
-        filled = gaussian_filter1d(longer, sigma, axis=0)[margin:-margin]
-    return filled.reshape(-1, 2, 3)
+        longer = np.pad(whole, ((margin, margin), (0, 0), (0, 0)), mode="reflect", reflect_type="odd")
+        whole = gaussian_filter1d(longer, sigma, axis=0)[margin:-margin]
+    return whole
 
 
 def residual(points: np.ndarray) -> float:

@@ -44,9 +44,17 @@ CROP_COLUMNS = (
     "clip",
     "frames",
     "faces",
+    "good",
+    "people",
+    "yaw_deg",
+    "sharpness",
+    "exposure",
+    "loudness_db",
+    "offset_ms",
+    "sync_confidence",
+    "shift_ms",
     "residual_px_before",
     "residual_px_after",
-    "sharpness",
     "dropped_why",
 )
 
@@ -85,8 +93,11 @@ def read_clips(folder: Path = CLIPS, split: str | None = None, kept: bool = True
     return table.reset_index(drop=True)
 
 
-def clip_audio(clip: str, folder: Path = CLIPS) -> Path:
-    """Return the path of the clip's 16 kHz mono FLAC."""
+def clip_audio(clip: str, folder: Path = CROPS) -> Path:
+    """Return the path of the clip's 16 kHz mono FLAC, in step with its picture.
+
+    Every stage after `crop` reads it there. What `segment` cut is in the folder `CLIPS`, as the recording had it.
+    """
     return folder / clip / "audio.flac"
 
 
@@ -103,7 +114,8 @@ class Crops:
     """The face images of one clip.
 
     images : (T, H, W, 3) uint8, memory-mapped; landmarks : (T, 478, 2) float32, crop pixels (x, y), NaN where no
-    face was found; transforms : (T, 2, 3) float32, source pixels to crop pixels; good : (T,) bool.
+    face was found; transforms : (T, 2, 3) float32, source pixels to crop pixels; good : (T,) bool, the face is there,
+    whole, and not turned away.
     """
 
     images: np.ndarray
@@ -146,27 +158,35 @@ def write_crop_table(table: pd.DataFrame, folder: Path = CROPS) -> None:
         table.sort_values("clip").to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
 
 
-def read_kept(split: str | None = None, clips: Path = CLIPS, crops: Path = CROPS) -> pd.DataFrame:
-    """Read the clip table without the clips that `segment` or `crop` dropped: what later stages may use."""
-    path = crops / "crops.csv"
+def read_crop_table(folder: Path = CROPS) -> pd.DataFrame:
+    """Read the table of crops; `dropped_why` is empty for clips that are kept."""
+    path = folder / "crops.csv"
     if not path.exists():
         raise TalkmeshError(f"{path} not found: run `dvc repro crop`")
-    report = pd.read_csv(path, dtype={"clip": str})
-    _need(list(report.columns) == list(CROP_COLUMNS), path, f"columns must be {', '.join(CROP_COLUMNS)}")
+    table = pd.read_csv(path, dtype={"clip": str, "dropped_why": str})
+    _need(list(table.columns) == list(CROP_COLUMNS), path, f"columns must be {', '.join(CROP_COLUMNS)}")
+    return table.fillna({"dropped_why": ""})
+
+
+def read_kept(split: str | None = None, clips: Path = CLIPS, crops: Path = CROPS) -> pd.DataFrame:
+    """Read the clip table without the clips that `segment` or `crop` dropped: what later stages may use."""
+    report = read_crop_table(crops)
     table = read_clips(clips, split)
-    return table[table["clip"].isin(report["clip"][report["dropped_why"].isna()])].reset_index(drop=True)
+    return table[table["clip"].isin(report["clip"][report["dropped_why"] == ""])].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
 class Speaker:
     """What the crop stage knows of one speaker: the neutral frame and the scale of the crop.
 
-    mouth_px : mouth width (corner to corner) of the neutral frame, crop pixels.
+    mouth_px : mouth width (corner to corner) of the neutral frame, crop pixels; candidates : other frames that could
+    be the neutral one, <clip>:<frame>, best first.
     """
 
     neutral_clip: str
     neutral_frame: int
     mouth_px: float
+    candidates: tuple[str, ...] = ()
 
 
 def write_speakers(speakers: dict[str, Speaker], folder: Path = CROPS) -> None:
@@ -176,7 +196,8 @@ def write_speakers(speakers: dict[str, Speaker], folder: Path = CROPS) -> None:
 
 def read_speakers(folder: Path = CROPS) -> dict[str, Speaker]:
     """Read the table of speakers."""
-    return {name: Speaker(**s) for name, s in read_json(folder / "speakers.json").items()}
+    found = read_json(folder / "speakers.json")
+    return {name: Speaker(**s | {"candidates": tuple(s["candidates"])}) for name, s in found.items()}
 
 
 def neutral_crop(speaker: Speaker, folder: Path = CROPS) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from talkmesh.contracts import CLIPS, CROPS, Renders, clip_audio, neutral_crop, read_crops, read_speakers
+from talkmesh.contracts import CROPS, Renders, clip_audio, neutral_crop, read_crops, read_speakers
 from talkmesh.errors import TalkmeshError
 from talkmesh.framing import Framing, soft_mask
 from talkmesh.landmarks import CORNERS, INNER_LOWER, INNER_UPPER, LIPS
@@ -77,7 +77,6 @@ def read_real(
     table: pd.DataFrame,
     framing: Framing,
     speech: SpeechConfig | None,
-    clips: Path = CLIPS,
     crops: Path = CROPS,
 ) -> Real:
     """Open the clips of `table`. Colour statistics are taken over the mask, clip by clip."""
@@ -99,7 +98,7 @@ def read_real(
         crop = read_crops(name, crops)
         fed = None
         if speech is not None:
-            fed = features(read_audio(clip_audio(name, clips)), len(crop.images), fps, speech)
+            fed = features(read_audio(clip_audio(name, crops)), len(crop.images), fps, speech)
         opened.append(
             Clip(
                 name,

@@ -24,21 +24,27 @@ def motion(points: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(points[:, 0, 0]), uniform_filter1d(filled, WINDOW, mode="nearest"), np.nan)
 
 
-def pick(
-    clips: list[np.ndarray], sharpness: list[np.ndarray], levels: list[np.ndarray], shape: np.ndarray
-) -> tuple[int, int]:
-    """Return (clip, frame) of the neutral face among the aligned clips of one speaker.
+def rank(
+    clips: list[np.ndarray],
+    sharpness: list[np.ndarray],
+    levels: list[np.ndarray],
+    shape: np.ndarray,
+    count: int = 1,
+    apart: int = 0,
+) -> list[tuple[int, int]]:
+    """Return up to `count` pairs (clip, frame) that show the neutral face, best first, among one speaker's clips.
 
-    Among the frames with closed lips, the one with the smallest sum of squared ranks of: distance of the lips from
+    Among the frames with closed lips, in the order of the sum of squared ranks of: distance of the lips from
     their median over those frames, distance of brows and lids from their median, distance of the skull's points from
     the mean shape (the head is turned), motion, loudness, lack of sharpness. Ranks need no weights or units.
 
     Parameters
     ----------
-    clips : (T, 478, 2) each, aligned to `shape`; NaN in frames without a face
+    clips : (T, 478, 2) each, aligned to `shape`; NaN in frames that are not to be chosen
     sharpness : (T,) each
     levels : (T,) each, of the sound about each frame, dB
     shape : (P, 2), the speaker's mean shape of `landmarks.STABLE`
+    apart : frames between two of the same clip, at least: neighbours are alike
     """
     index = np.array([(c, t) for c, points in enumerate(clips) for t in range(len(points))])
     points = np.concatenate(clips)
@@ -61,5 +67,10 @@ def pick(
         -np.concatenate(sharpness)[still],
     ]
     ranks = np.stack([rankdata(m) for m in measures])  # equals share a rank
-    c, t = index[still[int(np.argmin((ranks**2).sum(0)))]]
-    return int(c), int(t)
+    found: list[tuple[int, int]] = []
+    for c, t in index[still[np.argsort((ranks**2).sum(0), kind="stable")]].tolist():
+        if all(c != other or abs(t - frame) >= apart for other, frame in found):
+            found.append((c, t))
+        if len(found) == count:
+            break
+    return found
