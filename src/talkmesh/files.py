@@ -125,12 +125,18 @@ def content_hash(*parts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+def link_file(source: Path, target: Path) -> None:
+    """Make the file `target` of `source`: a hard link where the disk allows, else a copy."""
+    with replacing(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+
 def link_folder(source: Path, target: Path) -> None:
     """Make the folder `target` with the files of `source`: as hard links where the disk allows, else as copies."""
     with replacing(target) as temporary:
         temporary.mkdir()
         for file in sorted(source.iterdir()):
-            try:
-                os.link(file, temporary / file.name)
-            except OSError:
-                shutil.copyfile(file, temporary / file.name)
+            link_file(file, temporary / file.name)
