@@ -128,6 +128,29 @@ def test_a_full_disk_is_one_sentence_before_anything_is_rendered(tmp_path, monke
     assert [path.name for path in (tmp_path / "work").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda path: path.unlink(), "poses.npy not found: run the stage"),
+        (lambda path: path.write_bytes(path.read_bytes()[:40]), "poses.npy is not a readable npy file"),
+        (lambda path: np.save(path, np.zeros((3, 5))), "must hold poses of 2 weights for .*; it is .3, 5."),
+        (lambda path: np.save(path, np.zeros((0, 2))), "must hold poses of 2 weights"),
+    ],
+)
+def test_bad_poses_are_one_sentence(tmp_path, damage, sentence):
+    pictures = pictures_of(tmp_path, 3)
+    damage(pictures.poses)
+    with pytest.raises(TalkmeshError, match=sentence):
+        render_all(pictures, tmp_path / "work", workers=1)
+
+
+def test_senseless_numbers_are_named(tmp_path):
+    with pytest.raises(TalkmeshError, match=r"render\.supersample must be 1 or more, not 0"):
+        pictures_of(tmp_path, 3, supersample=0)
+    with pytest.raises(TalkmeshError, match=r"render\.workers must be 1 or more, not 0"):
+        render_all(pictures_of(tmp_path, 3), tmp_path / "work", workers=0)
+
+
 def test_a_worker_without_opengl_says_so(tmp_path, monkeypatch):
     from talkmesh import render
 

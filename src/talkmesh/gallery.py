@@ -17,6 +17,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash, replacing
 from talkmesh.framing import Framing, apply_mask, window
 from talkmesh.landmarks import CORNERS, LIPS
@@ -41,11 +42,33 @@ class Pictures:
     framing: Framing
     supersample: int
 
+    def __post_init__(self) -> None:
+        if self.supersample < 1:
+            raise TalkmeshError(f"render.supersample must be 1 or more, not {self.supersample}")
+
 
 def camera_of(rig: Rig, framing: Framing) -> np.ndarray:
     """Return the camera (2, 3), mm to pixels, that frames the mouth of a rig as `framing` says."""
     left, right = rig.neutral[rig.landmarks[[LIPS.index(corner) for corner in CORNERS]], :2]
     return window(left, right, framing, y_up=True)
+
+
+def read_poses(pictures: Pictures) -> np.ndarray:
+    """Open the poses (N, K), memory-mapped; a missing or broken file, or none at all, is an error that names it."""
+    try:
+        poses = np.load(pictures.poses, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise TalkmeshError(
+            f"{pictures.poses} not found: run the stage that makes poses (dvc repro)"
+        ) from None
+    except (ValueError, EOFError, OSError) as error:
+        raise TalkmeshError(f"{pictures.poses} is not a readable npy file: {error}") from None
+    names = len(read_rig(pictures.rig).names)
+    if poses.ndim != 2 or poses.shape[1] != names or not len(poses):
+        raise TalkmeshError(
+            f"{pictures.poses} must hold poses of {names} weights for {pictures.rig}; it is {poses.shape}"
+        )
+    return poses
 
 
 def renderer_of(pictures: Pictures) -> MeshRenderer:
@@ -71,11 +94,13 @@ def render_all(pictures: Pictures, work: Path, workers: int) -> Path:
     TalkmeshError
         If the rig or its poses do not fit, OpenGL is missing, or the disk has no room for all the pictures.
     """
-    count = len(np.load(pictures.poses, mmap_mode="r"))
+    if workers < 1:
+        raise TalkmeshError(f"render.workers must be 1 or more, not {workers}")
+    count = len(read_poses(pictures))
     code = [Path(__file__).parent / name for name in CODE]
     folder = work / content_hash(pictures.rig, pictures.poses, pictures.framing, pictures.supersample, *code)
     images, done = folder / "images.npy", folder / "done"
-    if not done.exists():
+    if not (done.exists() and images.exists()):
         _reserve(images, (count, pictures.framing.size, pictures.framing.size, 3))
         with replacing(done) as temporary:
             temporary.write_bytes(bytes(-(-count // CHUNK)))
@@ -110,7 +135,7 @@ def _reserve(path: Path, shape: tuple[int, ...]) -> None:
 
 @functools.lru_cache(
     maxsize=1
-)  # of each process, which renders many chunks of the same; `folder` names the contents
+)  # each process renders many chunks of the same; `folder` stands for the contents
 def _renderer(pictures: Pictures, folder: Path) -> MeshRenderer:
     return renderer_of(pictures)
 
