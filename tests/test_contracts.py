@@ -98,6 +98,16 @@ def test_rig_round_trip_keeps_the_hash(tmp_path):
     back = read_rig(tmp_path / "r.npz")
     assert back.hash == rig.hash
     assert back.names == rig.names
+    assert back.uv is None
+    picture = np.random.default_rng(0).integers(0, 256, (8, 4, 3)).astype(np.uint8)
+    skin = dataclasses.replace(
+        rig, uv=np.random.default_rng(1).random((60, 2)).astype(np.float32), texture=picture
+    )
+    write_rig(tmp_path / "r.npz", skin)
+    back = read_rig(tmp_path / "r.npz")
+    np.testing.assert_array_equal(back.texture, picture)
+    np.testing.assert_array_equal(back.uv, skin.uv)
+    assert back.hash == rig.hash  # the look is not part of it: meshes fit all the same
 
 
 @pytest.mark.parametrize(
@@ -109,6 +119,9 @@ def test_rig_round_trip_keeps_the_hash(tmp_path):
         ({"neutral": np.full((60, 3), np.nan, np.float32)}, "finite"),
         ({"names": ("a", "a", "b")}, "unique"),
         ({"colours": np.zeros((3, 3))}, "colours"),
+        ({"uv": np.zeros((60, 2), np.float32)}, "a texture needs uv"),
+        ({"uv": np.zeros((60, 2)), "texture": np.zeros((4, 4, 3))}, "a texture needs uv .* uint8"),
+        ({"uv": np.zeros((59, 2)), "texture": np.zeros((4, 4, 3), np.uint8)}, "a texture needs uv .60, 2."),
     ],
 )
 def test_a_rig_that_does_not_fit_is_refused(change, message):

@@ -1,17 +1,20 @@
-"""Cameras against pictures, light, compositing, and a machine without OpenGL."""
+"""Cameras against pictures, light against arrays, textures, compositing, and a machine without OpenGL."""
 
 from __future__ import annotations
 
+import dataclasses
+import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
 
 import heads
+from rigs import tiny_rig
 from talkmesh import render as r
 from talkmesh.errors import TalkmeshError
 from talkmesh.framing import Framing, window
+from talkmesh.light import Light, shade
 
 WHITE = (1.0, 1.0, 1.0)
 
@@ -105,12 +108,12 @@ def test_light_falls_from_its_side_and_keeps_colours_in_range():
     turn = np.deg2rad(np.arange(0, 360, 5))
     normals = np.column_stack([np.sin(turn), 0 * turn, np.cos(turn)]).astype(np.float32)
     colours = np.full((len(turn), 3), 0.6, np.float32)
-    lit = r.shade(normals, colours, (r.Light((1, 0, 0), WHITE, 0.0, 0.0),), (0, 0, 0))
+    lit = shade(normals, colours, (Light((1, 0, 0), WHITE, 0.0, 0.0),), (0, 0, 0))
     assert ((lit >= 0) & (lit <= 1)).all()
     assert lit[18].max() == pytest.approx(0.6, abs=1e-3)  # a surface that faces white light keeps its colour
     assert lit[54].max() == 0  # turned away from a hard light
     assert lit[37, 0] > lit[37, 2]  # past the edge of light, red remains
-    frontal = r.shade(normals, colours)
+    frontal = shade(normals, colours)
     np.testing.assert_allclose(frontal, frontal[np.r_[0, len(turn) - 1 : 0 : -1]], atol=1e-3)  # symmetric
 
 
@@ -145,11 +148,138 @@ def test_corner_landmarks_fall_on_the_pixels_of_the_contract():
         np.testing.assert_allclose(found, (wanted, 32), atol=0.1)
 
 
-def test_a_machine_without_opengl_is_told_what_to_install(monkeypatch):
+def lit_by_arrays(renderer: r.MeshRenderer, vertices: np.ndarray) -> np.ndarray:
+    """The picture of a renderer made the long way: light on arrays, a new mesh, pyrender's own program."""
+    rig, size = renderer.rig, renderer.size
+    colours = shade(r.vertex_normals(vertices, rig.faces), rig.colours)
+    projection = r.orthographic(renderer.camera, size, size)
+    return r.render(vertices, rig.faces, colours, projection, (size, size), supersample=renderer.supersample)
+
+
+def test_a_moved_mesh_looks_as_a_new_one_lit_on_arrays():
+    pytest.importorskip("anny")
+    rig = heads.plain()
+    renderer = r.MeshRenderer(rig, 96, supersample=1)
+    random = np.random.default_rng(3)
+    for pose in (random.random((3, 52)) ** 4).astype(np.float32):
+        vertices = rig.vertices(pose)
+        wanted = lit_by_arrays(renderer, vertices)  # takes the mesh off the device in between
+        difference = np.abs(renderer.image(vertices).astype(int) - wanted)
+        assert wanted.std() > 20
+        assert difference.max() <= 1
+
+
+def sheet(n: int = 9) -> tuple[np.ndarray, np.ndarray]:
+    """A flat square of n x n vertices from -20 to 20 mm, row by row from the top, and its faces."""
+    axis = np.linspace(-20, 20, n)
+    x, y = np.meshgrid(axis, -axis)
+    corner = np.arange(n * n).reshape(n, n)
+    a, b, c, d = corner[:-1, :-1], corner[:-1, 1:], corner[1:, :-1], corner[1:, 1:]
+    faces = np.stack([np.stack([a, c, b], -1), np.stack([b, c, d], -1)]).reshape(-1, 3)
+    return np.stack([x.ravel(), y.ravel(), np.zeros(n * n)], 1).astype(np.float32), faces.astype(np.int32)
+
+
+def rig_of(vertices: np.ndarray, faces: np.ndarray, colour=(1.0, 1.0, 1.0), **more):
+    """A rig of any mesh, which does not move unless `more` says so."""
+    count = len(vertices)
+    own = {"deltas": np.zeros((3, count, 3), np.float32), "landmarks": np.zeros(40, int)} | more
+    return dataclasses.replace(
+        tiny_rig(),
+        neutral=vertices,
+        faces=faces,
+        lips=np.arange(3),
+        upper=np.arange(3),
+        colours=np.tile(np.asarray(colour, np.float32), (count, 1)),
+        **own,
+    )
+
+
+def sheet_rig(texture: np.ndarray | None, colour=(1.0, 1.0, 1.0)):
+    vertices, faces = sheet()
+    uv = (vertices[:, :2] * (1, -1) / 40 + 0.5).astype(np.float32)  # (0, 0) at the upper left, as in glTF
+    return rig_of(vertices, faces, colour, uv=None if texture is None else uv, texture=texture)
+
+
+def test_a_texture_lies_where_uv_put_it_under_the_same_light_as_colours():
+    blocks = np.random.default_rng(0).integers(40, 230, (4, 4, 3)).astype(np.uint8)
+    rig = sheet_rig(blocks.repeat(32, 0).repeat(32, 1), colour=(1.0, 0.5, 1.0))
+    camera = np.array([[2.0, 0, 40], [0, -2.0, 40]])  # the sheet fills the picture
+    found = r.MeshRenderer(rig, 80, camera).image(rig.neutral)
+    for row in range(4):
+        for column in range(4):
+            colour = blocks[row, column] / 255 * (1.0, 0.5, 1.0)
+            plain = sheet_rig(None, colour)
+            wanted = r.MeshRenderer(plain, 80, camera).image(plain.neutral)
+            middle = np.s_[row * 20 + 5 : row * 20 + 15, column * 20 + 5 : column * 20 + 15]
+            np.testing.assert_allclose(found[middle].astype(int), wanted[middle].astype(int), atol=2)
+
+
+def test_a_cut_for_the_texture_does_not_show_as_an_edge():
+    angle = np.linspace(-1.2, 1.2, 5)
+    x, z = np.tile(20 * np.sin(angle), 2), np.tile(20 * np.cos(angle), 2)
+    arch = np.column_stack([x, np.repeat([15.0, -15.0], 5), z]).astype(np.float32)
+    whole = np.array([f for i in range(4) for f in ([i, 5 + i, i + 1], [i + 1, 5 + i, 6 + i])], np.int32)
+    cut = np.vstack([arch, arch[[1, 6]]])  # the second column once more, for what is right of it
+    halves = whole.copy()
+    halves[2:][whole[2:] == 1], halves[2:][whole[2:] == 6] = 10, 11
+
+    camera = np.array([[1.5, 0, 32], [0, -1.5, 32]])
+    wanted = r.MeshRenderer(rig_of(arch, whole), 64, camera).image(arch)
+    np.testing.assert_array_equal(r.MeshRenderer(rig_of(cut, halves), 64, camera).image(cut), wanted)
+    moving = np.zeros((3, 12, 3), np.float32)
+    moving[0, 10:, 0] = 5  # two sides of an opening, not of a cut: they keep normals of their own
+    apart = r.MeshRenderer(rig_of(cut, halves, deltas=moving), 64, camera).image(cut)
+    assert np.abs(apart.astype(int) - wanted).max() > 3
+
+
+def test_nodes_added_to_the_scene_are_drawn():
+    from talkmesh import opengl
+
+    rig = sheet_rig(None)
+    renderer = r.MeshRenderer(rig, 64)
+    before = renderer.image(rig.neutral)
+    vertices, faces = octahedron((0, 0, 30), 8)
+    red = opengl.pyrender.MetallicRoughnessMaterial(baseColorFactor=(1.0, 0, 0, 1.0))
+    nose = opengl.pyrender.Primitive(vertices, indices=faces, material=red)
+    node = renderer.scene.add(opengl.pyrender.Mesh([nose]))
+    assert renderer.image(rig.neutral)[32, 32].tolist() == [255, 0, 0]
+    renderer.scene.remove_node(node)
+    np.testing.assert_array_equal(renderer.image(rig.neutral), before)
+
+
+def test_edges_are_smooth_with_four_samples_a_pixel():
+    rig = sheet_rig(None)
+    tilted = rig.neutral @ np.array([[0.96, 0.28, 0], [-0.28, 0.96, 0], [0, 0, 1]], np.float32)
+    image = r.MeshRenderer(rig, 64, supersample=1).image(tilted)
+    between = [level for level in np.unique(image[..., 0]) if 130 < level < image.max() - 2]
+    assert len(between) == 3  # one, two or three samples of four
+
+
+def test_torch_may_load_its_compiler_after_a_picture_was_made():
+    pytest.importorskip("triton")
+    code = """
+import numpy as np
+from talkmesh.render import render
+render(np.eye(3), np.array([[0, 1, 2]]), np.ones((3, 3)), np.eye(4), (8, 8))
+import triton
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+
+
+@pytest.mark.parametrize("missing", ["library", "device"])
+def test_a_machine_without_opengl_is_told_what_to_install(monkeypatch, missing):
     def fail(*size):
         raise ImportError("Unable to load EGL library\nmore")
 
-    monkeypatch.setitem(sys.modules, "pyrender", types.SimpleNamespace(OffscreenRenderer=fail))
+    if missing == "library":
+        monkeypatch.setitem(sys.modules, "talkmesh.opengl", None)
+        monkeypatch.delattr("talkmesh.opengl", raising=False)
+    else:
+        from talkmesh import opengl
+
+        monkeypatch.setattr(opengl, "renderer", opengl.renderer.__wrapped__)
+        monkeypatch.setattr(opengl.pyrender, "OffscreenRenderer", fail)
     with pytest.raises(TalkmeshError, match="libegl1 libegl-mesa0 libgl1-mesa-dri") as caught:
         r._opengl.__wrapped__()
     assert "more" not in str(caught.value)

@@ -30,7 +30,7 @@ from talkmesh.contracts import (
 )
 from talkmesh.errors import TalkmeshError
 from talkmesh.face_model import face_landmarker_path
-from talkmesh.files import link, replacing
+from talkmesh.files import link_file, replacing
 from talkmesh.framing import Framing, apply_mask, hide, outline_masks, window
 from talkmesh.landmarks import CORNERS, EYE_CORNERS, OVAL, STABLE, opening
 from talkmesh.people import Follow, choose
@@ -158,7 +158,7 @@ def cut(
         with replacing(clip_audio(clip, out)) as temporary:
             soundfile.write(temporary, subject.audio, SAMPLE_RATE, subtype="PCM_16")
     else:
-        link(clip_audio(clip, clips), clip_audio(clip, out))
+        link_file(clip_audio(clip, clips), clip_audio(clip, out))
 
 
 def crop_speaker(

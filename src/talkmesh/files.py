@@ -125,8 +125,8 @@ def content_hash(*parts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def link(source: Path, target: Path) -> None:
-    """Make the file `target` the same as `source`: as a hard link where the disk allows, else as a copy."""
+def link_file(source: Path, target: Path) -> None:
+    """Make the file `target` of `source`: a hard link where the disk allows, else a copy."""
     with replacing(target) as temporary:
         try:
             os.link(source, temporary)
@@ -139,4 +139,4 @@ def link_folder(source: Path, target: Path) -> None:
     with replacing(target) as temporary:
         temporary.mkdir()
         for file in sorted(source.iterdir()):
-            link(file, temporary / file.name)
+            link_file(file, temporary / file.name)

@@ -7,6 +7,7 @@ crop of the speaker and the render of the character are framed by the same three
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -54,11 +55,14 @@ def soft_mask(framing: Framing) -> np.ndarray:
     return np.clip((1.0 - radius) / 0.125, 0, 1)[..., None].astype(np.float32)
 
 
+_mask = functools.cache(soft_mask)  # the mask of every picture of a run
+
+
 def apply_mask(images: np.ndarray, framing: Framing) -> np.ndarray:
     """Return images (..., size, size, 3) uint8 with mid-grey outside the mask."""
     if not framing.mask:
         return images
-    return hide(images, soft_mask(framing))
+    return hide(images, _mask(framing))
 
 
 def outline_masks(outlines: np.ndarray, size: int) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""One offscreen OpenGL renderer per process, cameras, and the light that falls on a face.
+"""Pictures of meshes: cameras, normals, and the renderer of a rig's face.
 
-Light is computed here, at the vertices, and OpenGL only fills triangles: on a machine without a GPU that is several
-times faster than pyrender's own shader, and the picture of one pose is the same wherever it is rendered.
+One offscreen OpenGL renderer per process (`talkmesh.opengl`), kept on the device: a frame replaces positions and
+normals. Light is found at the vertices (`talkmesh.light`). Four samples a pixel, and more with `supersample`.
 
 V vertices, F faces. Millimetres; x to the viewer's right, y up, z towards the viewer. Pixels are continuous: the
 picture spans [0, width] x [0, height], so the centre of the first pixel is (0.5, 0.5); y points down.
@@ -9,13 +9,10 @@ picture spans [0, width] x [0, height], so the centre of the first pixel is (0.5
 
 from __future__ import annotations
 
-import atexit
 import functools
-import logging
-import os
-from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from scipy import sparse
 
@@ -78,29 +75,7 @@ def project(projection: np.ndarray, points: np.ndarray, width: int, height: int)
     return np.stack([(plane[..., 0] + 1) * width / 2, (1 - plane[..., 1]) * height / 2], -1)
 
 
-# ----------------------------------------------------------------------------------------------------- light
-
-
-@dataclass(frozen=True)
-class Light:
-    """A distant soft lamp.
-
-    direction : from the face to the lamp; colour : RGB, 1 = white; soft : 0 = hard edge of the shaded side, 1 = light
-    reaches all around; shine : strength of its highlight on skin.
-    """
-
-    direction: tuple[float, float, float]
-    colour: tuple[float, float, float]
-    soft: float = 0.4
-    shine: float = 0.06
-
-
-FRONTAL = (
-    Light((0.0, 0.25, 1.0), (0.66, 0.66, 0.66), 0.35, 0.05),
-    Light((0.55, 0.5, 0.75), (0.17, 0.165, 0.16), 0.6, 0.0),
-    Light((-0.55, 0.5, 0.75), (0.17, 0.165, 0.16), 0.6, 0.0),
-)
-AMBIENT = (0.13, 0.13, 0.135)
+# --------------------------------------------------------------------------------------------------- normals
 
 
 def normal_operator(faces: np.ndarray, count: int) -> sparse.csr_matrix:
@@ -110,61 +85,57 @@ def normal_operator(faces: np.ndarray, count: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), (count, len(faces)))
 
 
+def normal_sums(vertices: np.ndarray, faces: np.ndarray, operator: sparse.csr_matrix) -> np.ndarray:
+    """Return the sums (V, 3) of the normals of the adjacent faces, each as long as twice the face's area."""
+    a, b, c = (vertices.take(corner, 0) for corner in faces.T)
+    return operator @ np.cross(b - a, c - a)
+
+
 def vertex_normals(
     vertices: np.ndarray, faces: np.ndarray, operator: sparse.csr_matrix | None = None
 ) -> np.ndarray:
     """Return unit normals (V, 3), mean of the adjacent faces weighted by their area."""
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
     if operator is None:
         operator = normal_operator(faces, len(vertices))
-    normals = operator @ np.cross(b - a, c - a)
+    normals = normal_sums(vertices, faces, operator)
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
 
 
-def shade(
-    normals: np.ndarray,
-    colours: np.ndarray,
-    lights: tuple[Light, ...] = FRONTAL,
-    ambient: tuple[float, float, float] = AMBIENT,
-) -> np.ndarray:
-    """Return the lit sRGB colours (V, 3) in [0, 1] of a surface of sRGB `colours`, seen from +z.
+def seamless(rig: Rig, operator: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return `operator` so that vertices which lie and move together get one normal.
 
-    Diffuse light wraps around the face a little (`Light.soft`), redder at the edge of shade, as light that has gone
-    through skin does; a faint highlight is added. Sums are made in linear light.
+    Where a texture is cut, files hold a vertex once for each side; with a normal each, the cut would show as an edge.
     """
-    light = np.zeros_like(colours) + np.asarray(ambient, np.float32)
-    shine = np.zeros((len(colours), 3), np.float32)
-    wrap = np.array([0.12, 0.02, 0.0], np.float32)  # skin scatters red furthest
-    for lamp in lights:
-        towards = np.asarray(lamp.direction, np.float32) / np.linalg.norm(lamp.direction)
-        cosine = normals @ towards
-        soft = lamp.soft + wrap
-        light += np.clip((cosine[:, None] + soft) / (1 + soft), 0, None) * np.asarray(lamp.colour, np.float32)
-        if lamp.shine:
-            half = towards + np.array([0, 0, 1], np.float32)
-            highlight = np.clip(normals @ (half / np.linalg.norm(half)), 0, None) ** 24
-            shine += (lamp.shine * highlight)[:, None] * np.asarray(lamp.colour, np.float32)
-    linear = colours.astype(np.float32) ** 2.2 * light + shine
-    return np.clip(linear, 0, 1) ** np.float32(1 / 2.2)
+    motion = np.concatenate([rig.neutral[None], rig.deltas]).transpose(1, 0, 2).reshape(len(rig.neutral), -1)
+    rows = np.ascontiguousarray(motion, np.float32).view(np.dtype((np.void, motion.shape[1] * 4))).ravel()
+    _, group = np.unique(rows, return_inverse=True)
+    if group.max() + 1 == len(group):
+        return operator
+    together = sparse.csr_matrix((np.ones(len(group), np.float32), (np.arange(len(group)), group)))
+    return (together @ (together.T @ operator)).tocsr()
 
 
 # ------------------------------------------------------------------------------------------------- pictures
 
 
 @functools.cache
-def _opengl() -> tuple[Any, Any]:
-    """Return pyrender and this process' only OffscreenRenderer: a second one breaks the first."""
-    os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
-    logging.getLogger("OpenGL").setLevel(logging.WARNING)
+def _opengl() -> Any:
+    """Return the module `talkmesh.opengl` with its renderer at work."""
     try:
-        import pyrender
+        from talkmesh import opengl
 
-        renderer = pyrender.OffscreenRenderer(64, 64)
+        opengl.renderer()
     except Exception as error:  # PyOpenGL raises whatever the missing piece happens to raise
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TalkmeshError(NO_OPENGL.format(error=why)) from error
-    atexit.register(renderer.delete)  # before Python takes OpenGL's modules down
-    return pyrender, renderer
+    return opengl
+
+
+def _smaller(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture as OpenGL has it, averaged to `size` (width, height) and turned upright."""
+    if image.shape[1::-1] != size:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return cv2.flip(image, 0)
 
 
 def render(
@@ -176,16 +147,16 @@ def render(
     background: np.ndarray | tuple[float, float, float] = (0.5, 0.5, 0.5),
     supersample: int = 2,
 ) -> np.ndarray:
-    """Fill the triangles of a mesh with its vertex colours.
+    """Fill the triangles of a mesh with its vertex colours, as they are.
 
     Parameters
     ----------
     vertices : (V, 3) mm; faces : (F, 3), seen from the side on which they turn anticlockwise
-    colours : (V, 3) sRGB in [0, 1], already lit (`shade`)
+    colours : (V, 3) sRGB in [0, 1], already lit (`light.shade`)
     projection : (4, 4) of `orthographic` or `perspective`
     size : width, height of the picture
     background : an sRGB colour in [0, 1], or a picture (height, width, 3) uint8 behind the mesh
-    supersample : the picture is made this many times larger and averaged, for clean edges
+    supersample : the picture is made this many times larger, with four samples a pixel, and averaged
 
     Returns
     -------
@@ -196,8 +167,8 @@ def render(
     TalkmeshError
         If OpenGL is not available on this machine.
     """
-    pyrender, renderer = _opengl()
-    width, height = size
+    opengl = _opengl()
+    pyrender = opengl.pyrender
     picture = isinstance(background, np.ndarray) and background.ndim == 3
     primitive = pyrender.Primitive(
         positions=vertices.astype(np.float32, copy=False),
@@ -207,25 +178,13 @@ def render(
     )
     clear = (0.0, 0.0, 0.0, 0.0) if picture else (*np.asarray(background, float), 0.0)
     scene = pyrender.Scene(bg_color=clear)
-    scene.add(pyrender.Mesh([primitive], is_visible=True))
-    scene.add(_camera(pyrender, projection))
-    renderer.viewport_width, renderer.viewport_height = width * supersample, height * supersample
-    flags = pyrender.RenderFlags.FLAT | (pyrender.RenderFlags.RGBA if picture else pyrender.RenderFlags.NONE)
-    image = np.asarray(renderer.render(scene, flags)[0])
-    image = image.reshape(height, supersample, width, supersample, image.shape[-1]).mean(
-        (1, 3), dtype=np.float32
-    )
-    if picture:  # black shows through where the mesh does not cover a pixel: the colour is already weighted
-        image = image[..., :3] + background * (1 - image[..., 3:] / 255)
-    return (image + 0.5).astype(np.uint8)
-
-
-def _camera(pyrender: Any, projection: np.ndarray) -> Any:
-    class Camera(pyrender.Camera):  # type: ignore[misc]
-        def get_projection_matrix(self, width: int | None = None, height: int | None = None) -> np.ndarray:
-            return projection
-
-    return Camera(znear=0.1, zfar=10_000.0)
+    scene.add(pyrender.Mesh([primitive]))
+    scene.add(opengl.Camera(projection))
+    image = _smaller(opengl.draw(scene, size[0] * supersample, size[1] * supersample), size)
+    if not picture:
+        return cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)
+    # black shows through where the mesh does not cover a pixel: the colour is already weighted
+    return (image[..., :3] + background * (1 - image[..., 3:] / 255) + 0.5).astype(np.uint8)
 
 
 def whole_face(rig: Rig, size: int, margin: float = 0.06) -> np.ndarray:
@@ -237,28 +196,39 @@ def whole_face(rig: Rig, size: int, margin: float = 0.06) -> np.ndarray:
 
 
 class MeshRenderer:
-    """Frontal pictures of one rig under constant soft light.
+    """Frontal pictures of one rig under constant soft light, before mid grey.
 
     Parameters
     ----------
     size : side of the square picture, pixels
     camera : (2, 3) mm to pixels, of `framing.window`; the whole head if None
+    supersample : the picture is made this many times larger, with four samples a pixel, and averaged
+
+    Attributes
+    ----------
+    scene : pyrender.Scene
+        What is drawn; nodes that are added to it (glasses, a hat) are drawn too.
+
+    Raises
+    ------
+    TalkmeshError
+        If OpenGL is not available on this machine.
     """
 
     def __init__(self, rig: Rig, size: int, camera: np.ndarray | None = None, supersample: int = 2) -> None:
+        opengl = _opengl()
         self.rig, self.size, self.supersample = rig, size, supersample
         self.camera = whole_face(rig, size) if camera is None else np.asarray(camera, float)
-        self.projection = orthographic(self.camera, size, size)
-        self._operator = normal_operator(rig.faces, len(rig.neutral))
+        self._faces = rig.faces.astype(np.intp)
+        self._operator = seamless(rig, normal_operator(rig.faces, len(rig.neutral)))
+        self._mesh = opengl.Movable(rig.neutral, rig.faces, rig.colours, rig.uv, rig.texture)
+        self.scene = opengl.pyrender.Scene(bg_color=(0.5, 0.5, 0.5, 0.0))
+        self.scene.add(opengl.pyrender.Mesh([self._mesh]))
+        self.scene.add(opengl.Camera(orthographic(self.camera, size, size)))
 
     def image(self, vertices: np.ndarray) -> np.ndarray:
         """Return the picture (size, size, 3) uint8 of vertices (V, 3) in mm."""
-        colours = shade(vertex_normals(vertices, self.rig.faces, self._operator), self.rig.colours)
-        return render(
-            vertices,
-            self.rig.faces,
-            colours,
-            self.projection,
-            (self.size, self.size),
-            supersample=self.supersample,
-        )
+        self._mesh.move(vertices, normal_sums(vertices, self._faces, self._operator))
+        fine = self.size * self.supersample
+        image = _smaller(_opengl().draw(self.scene, fine, fine), (self.size, self.size))
+        return cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)

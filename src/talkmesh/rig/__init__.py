@@ -30,7 +30,9 @@ class Rig:
     lips : vertex ids of the lips, on which lip vertex error is measured
     landmarks : (40,) vertex ids, one for each of MediaPipe's lip points
     upper : vertex ids of the upper face
-    colours : (V, 3) float32 in [0, 1], linear-light-free sRGB values
+    colours : (V, 3) float32 in [0, 1], sRGB
+    uv : (V, 2) float32 or None, place of each vertex in `texture`; its upper left corner is (0, 0), as in glTF
+    texture : (H, W, 3) uint8, sRGB, or None; `colours` are multiplied with it
     """
 
     name: str
@@ -42,6 +44,8 @@ class Rig:
     landmarks: np.ndarray
     upper: np.ndarray
     colours: np.ndarray
+    uv: np.ndarray | None = None
+    texture: np.ndarray | None = None
     hash: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -57,6 +61,7 @@ class Rig:
                 np.isfinite(self.neutral).all() and np.isfinite(self.deltas).all()
             ),
             "the lip set is empty": len(self.lips) > 0,
+            f"a texture needs uv ({v}, 2) and a picture (H, W, 3) uint8": self._is_textured_well(),
             "names of blendshapes must be unique": len(set(self.names)) == k,
         }
         for ids, what in ((self.faces, "faces"), (self.lips, "lips"), (self.landmarks, "landmarks")):
@@ -69,6 +74,12 @@ class Rig:
         object.__setattr__(
             self, "hash", content_hash(self.neutral, self.faces, self.deltas, list(self.names))
         )
+
+    def _is_textured_well(self) -> bool:
+        if self.uv is None or self.texture is None:
+            return self.uv is None and self.texture is None
+        picture = self.texture.ndim == 3 and self.texture.shape[2] == 3 and self.texture.dtype == np.uint8
+        return self.uv.shape == (len(self.neutral), 2) and bool(np.isfinite(self.uv).all()) and picture
 
     def vertices(self, poses: np.ndarray) -> np.ndarray:
         """Return the vertices (..., V, 3) in mm of poses (..., K)."""
@@ -96,6 +107,7 @@ class Rig:
 
 def write_rig(path: Path, rig: Rig) -> None:
     """Write a rig as npz."""
+    texture = {} if rig.uv is None or rig.texture is None else {"uv": rig.uv, "texture": rig.texture}
     write_npz(
         path,
         name=rig.name,
@@ -107,6 +119,7 @@ def write_rig(path: Path, rig: Rig) -> None:
         landmarks=rig.landmarks,
         upper=rig.upper,
         colours=rig.colours,
+        **texture,
     )
 
 
@@ -124,6 +137,8 @@ def read_rig(path: Path) -> Rig:
             data["landmarks"],
             data["upper"],
             data["colours"],
+            data.get("uv"),
+            data.get("texture"),
         )
     except KeyError as error:
         raise TalkmeshError(f"{path}: a rig needs the array {error}; run `dvc repro rig`") from None
