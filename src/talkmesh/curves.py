@@ -26,7 +26,9 @@ from talkmesh.files import read_npz
 log = logging.getLogger(__name__)
 
 # Columns of Live Link Face that are no blendshapes.
-ROTATIONS = tuple(f"{part}{axis}" for part in ("head", "lefteye", "righteye") for axis in ("yaw", "pitch", "roll"))
+ROTATIONS = tuple(
+    f"{part}{axis}" for part in ("head", "lefteye", "righteye") for axis in ("yaw", "pitch", "roll")
+)
 TIMECODE_RATES = (24, 25, 30, 48, 50, 60, 100, 120)
 TIMECODE = re.compile(r"(\d+):(\d+):(\d+)[:;](\d+(?:\.\d+)?)")
 FAR = 1.5  # a weight beyond it is no weight of 0 to 1 that overshoots
@@ -136,11 +138,11 @@ def _csv(path: Path) -> Curves:
     if "timecode" not in lower and "time" not in lower:
         raise TalkmeshError(f"{path}: needs a column 'Timecode' (Live Link Face) or 'time' (seconds)")
     clock = lower.index("timecode" if "timecode" in lower else "time")
-    shapes = [
-        i for i, name in enumerate(lower) if i != clock and name not in ("blendshapecount", *ROTATIONS)
-    ]
+    shapes = [i for i, name in enumerate(lower) if i != clock and name not in ("blendshapecount", *ROTATIONS)]
     # Live Link Face writes rows without weights while it sees no face
-    rows = [row for row in rows[1:] if len(row) > max(shapes, default=0) and all(row[i].strip() for i in shapes)]
+    rows = [
+        row for row in rows[1:] if len(row) > max(shapes, default=0) and all(row[i].strip() for i in shapes)
+    ]
     try:
         weights = np.array([[float(row[i]) for i in shapes] for row in rows])
         times = (
@@ -167,7 +169,9 @@ def _seconds(path: Path, timecodes: Sequence[str]) -> np.ndarray:
     forward = float(np.median(step[step > 0])) if (step > 0).any() else 1.0
     turns = (np.diff(whole) == 1) & (step < 0)
     guess = float(np.median(forward - step[turns])) if turns.any() else 0.0
-    rate = min(TIMECODE_RATES, key=lambda r: (r <= frames.max(initial=0) - 1e-6, abs(r - guess) if guess else r))
+    rate = min(
+        TIMECODE_RATES, key=lambda r: (r <= frames.max(initial=0) - 1e-6, abs(r - guess) if guess else r)
+    )
     seconds = whole + frames / rate
     return seconds + 86_400 * np.cumsum(np.r_[0, np.diff(seconds) < -43_200])[: len(seconds)]  # past midnight
 
