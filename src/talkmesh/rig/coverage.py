@@ -46,6 +46,12 @@ def shapes_of_poses(rig: Rig, poses: np.ndarray) -> np.ndarray:
     return lip_shapes(neutral + moved, neutral)
 
 
+def shapes_of_landmarks(landmarks: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+    """Return the lip shapes (N, 40, 2), y up, of landmarks (N, 478, 2) of a film, y down, and of its neutral frame."""
+    lips = list(LIPS)
+    return lip_shapes(landmarks[:, lips] * (1, -1), neutral[lips] * (1, -1))
+
+
 def gap_and_width(shapes: np.ndarray) -> np.ndarray:
     """Return the growth of lip gap and mouth width (N, 2) of shapes y up, in resting widths: for pictures."""
     gap = shapes[:, _UP, 1].mean(1) - shapes[:, _LOW, 1].mean(1)

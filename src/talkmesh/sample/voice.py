@@ -34,6 +34,16 @@ class Phone:
 
 
 @dataclass(frozen=True)
+class Timbre:
+    """Another person with the same way of speaking: pitch : factor on the fundamental frequency; tract : length of the
+    vocal tract against the voice's own, which moves the formants down; speed : of speaking."""
+
+    pitch: float = 1.0
+    tract: float = 1.0
+    speed: float = 1.0
+
+
+@dataclass(frozen=True)
 class Speech:
     """One spoken sentence: sound (N,) float32 in [-1, 1] at `rate` Hz, and its phones, without gaps."""
 
@@ -43,7 +53,11 @@ class Speech:
 
 
 class Voice:
-    """Text to `Speech`; equal text and seed give equal samples.
+    """Text to `Speech`; equal text, seed and timbre give equal samples.
+
+    Parameters
+    ----------
+    speed : of speaking, 1 = the voice's own pace
 
     Raises
     ------
@@ -70,18 +84,48 @@ class Voice:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
-    def __call__(self, text: str, seed: int = 0) -> Speech:
+    def __call__(self, text: str, seed: int = 0, timbre: Timbre = Timbre()) -> Speech:
         """Speak one sentence."""
         from hibari import dsp
 
         symbols = "".join(self._tts.phonemize(text))
         ids = self._tts.ids(symbols)
         *spectrum, units = self._session.run(
-            None, {"ids": np.array([ids], np.int64), "speed": np.array([self.speed], np.float32)}
+            None, {"ids": np.array([ids], np.int64), "speed": np.array([self.speed * timbre.speed], np.float32)}
         )
-        sound = dsp.synth(*(part[0] for part in spectrum), np.random.default_rng(seed))
+        parts = tuple(part[0] for part in spectrum)
+        if timbre != Timbre():
+            parts = another(parts, timbre)
+        sound = dsp.synth(*parts, np.random.default_rng(seed))
         known = [s for s in symbols if s in self._tts.vocab]
         return Speech(sound.astype(np.float32), dsp.SR, phones(["", *known, ""], units.ravel()))
+
+
+def another(parts: tuple[np.ndarray, ...], timbre: Timbre) -> tuple[np.ndarray, ...]:
+    """Return the five spectra (601, T) and the pitch (T,) of hibari's network as another person's.
+
+    A longer vocal tract lowers all resonances alike: spectra are stretched along frequency. Magnitudes are
+    interpolated, phases are not; a lower pitch has more harmonics, each of which is made weaker.
+    """
+    harmonic, turn, noise, free, phase, pitch = parts
+    place = np.arange(len(harmonic)) * timbre.tract
+    inside = np.minimum(place, len(harmonic) - 1)
+    low = inside.astype(int)
+    high, share = np.minimum(low + 1, len(harmonic) - 1), (inside - low)[:, None].astype(np.float32)
+    nearest = np.rint(inside).astype(int)
+
+    def stretched(spectrum: np.ndarray) -> np.ndarray:
+        return spectrum[low] * (1 - share) + spectrum[high] * share
+
+    quieter = np.float32(np.log(timbre.pitch) / 2)
+    return (
+        stretched(harmonic) + quieter,
+        turn[nearest],
+        stretched(noise),
+        stretched(free),
+        phase[nearest],
+        pitch * np.float32(timbre.pitch),
+    )
 
 
 def with_pause(speech: Speech, pause_s: float, fps: float) -> Speech:
