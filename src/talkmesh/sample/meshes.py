@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import logging
+import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -29,8 +29,6 @@ from talkmesh.sample import making, sentences
 from talkmesh.sample.corpus import SampleConfig
 from talkmesh.sample.performance import ARKIT, Style, perform
 from talkmesh.sample.voice import NEED_EXTRA, Timbre, Voice, with_pause
-
-log = logging.getLogger(__name__)
 
 README = """# Synthetic speakers: speech and meshes
 
@@ -64,7 +62,10 @@ def people(config: SampleConfig) -> list[Person]:
         If there are fewer sentences than wanted.
     """
     wanted = config.meshes
-    for name, count, texts in (("train", wanted.train, sentences.TRAIN), ("test", wanted.test, sentences.TEST)):
+    for name, count, texts in (
+        ("train", wanted.train, sentences.TRAIN),
+        ("test", wanted.test, sentences.TEST),
+    ):
         if not 0 <= count <= len(texts):
             raise TalkmeshError(f"params.yaml: sample.meshes.{name} must be 0 to {len(texts)}; got {count}")
     if wanted.speakers < 1:
@@ -140,20 +141,72 @@ def write_meshes(config: SampleConfig, root: Path = Path("."), corpus: str = "vo
         if importlib.util.find_spec(package) is None:
             raise TalkmeshError(NEED_EXTRA.format(package))
     persons = {person.name: person for person in people(config)}
-    head(config.meshes.topology, next(iter(persons.values())))  # says what is wrong before anything is written
+    head(
+        config.meshes.topology, next(iter(persons.values()))
+    )  # says what is wrong before anything is written
     folder = root / contracts.RAW / corpus
     stamp = _stamp(config)
-    wanted = {name: {"stamp": content_hash(stamp, asdict(p)), **asdict(p)} for name, p in persons.items()}
-    wanted = {name: _plain(entry) for name, entry in wanted.items()}
-    done = making.kept(folder / "speakers.json", wanted, functools.partial(_files, root, corpus, persons))
+    wanted = {
+        name: {
+            "stamp": content_hash(stamp, asdict(person)),
+            "identity": asdict(person.identity),
+            "voice": asdict(person.timbre),
+            "texts": person.texts,
+        }
+        for name, person in persons.items()
+    }
+    done = making.kept(
+        folder / "speakers.json", wanted, lambda name: _files(root, corpus, name, persons.get(name))
+    )
     tests = sorted({name for p in persons.values() for name in p.texts if name.startswith("t")})
     for name, text in (("README.md", README.format(corpus=corpus)), ("test.txt", "\n".join([*tests, ""]))):
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
     missing = [person for name, person in persons.items() if name not in done]
     with tqdm(total=len(persons), initial=len(done), desc="sample", unit="speaker") as bar:
-        for name in making.in_processes(functools.partial(_speak, config, root, corpus), missing, config.workers):
+        for name in making.in_processes(
+            functools.partial(_speak, config, root, corpus), missing, config.workers
+        ):
             done[name] = wanted[name]
             write_json(folder / "speakers.json", done)
             bar.update()
     return folder
+
+
+@functools.cache
+def _voice(speed: float) -> Voice:
+    return Voice(speed)
+
+
+def _speak(config: SampleConfig, root: Path, corpus: str, person: Person) -> str:
+    rig = head(config.meshes.topology, person)
+    voice, folder = _voice(config.speed), root / contracts.RAW / corpus / person.name
+    write_rig(folder / "rig.npz", rig)
+    for sentence, text in person.texts.items():
+        number = sentences.number(text)
+        speech = with_pause(voice(text, number, person.timbre), config.pause_s, config.fps)
+        seed = (config.seed, zlib.crc32(person.name.encode()), number)
+        weights = perform(speech, person.style, config.fps, np.random.default_rng(seed)).weights
+        with replacing(folder / f"{sentence}.flac") as temporary:
+            soundfile.write(temporary, np.clip(speech.sound, -1, 1), speech.rate, "PCM_16", format="FLAC")
+        contracts.write_ground_truth(
+            root / contracts.GROUND_TRUTH / corpus / person.name / f"{sentence}.npz",
+            contracts.GroundTruth(config.fps, weights, ARKIT, rig_hash=rig.hash),
+        )
+    return person.name
+
+
+def _files(root: Path, corpus: str, name: str, person: Person | None) -> list[Path]:
+    """Return the files of a speaker: those that are there, and those that should be."""
+    raw, truth = root / contracts.RAW / corpus / name, root / contracts.GROUND_TRUTH / corpus / name
+    wanted = [] if person is None else [*person.texts]
+    files = {raw / "rig.npz", *raw.glob("*.flac"), *truth.glob("*.npz")}
+    return sorted(files | {raw / f"{t}.flac" for t in wanted} | {truth / f"{t}.npz" for t in wanted})
+
+
+def _stamp(config: SampleConfig) -> str:
+    """Return a hash of all that shapes a speaker beside who it is: settings and the code that makes them."""
+    here = Path(__file__).parent
+    names = ("coarticulation", "idle", "meshes", "performance", "sentences", "voice")
+    code = [*(here / f"{name}.py" for name in names), *sorted((here.parent / "rig").glob("*.py"))]
+    return content_hash(config.seed, config.fps, config.speed, config.pause_s, config.meshes.topology, *code)

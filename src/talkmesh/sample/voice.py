@@ -18,6 +18,7 @@ UNIT_S = 0.025  # seconds per unit of duration
 # The sound runs ahead of the tokens: over 60 sentences, labels correlate best with band energy 50 to 62 ms earlier
 # (vowels 0.53, fricatives 0.58; unshifted 0.16).
 DELAY_S = 0.055
+VOICED_HZ = 40.0  # a lower pitch means a sound without voice
 STRESS = {"ˈ": 2, "ˌ": 1}
 SILENT = frozenset(".,;:!?—… ")
 NEED_EXTRA = "the embedded corpus needs the package '{}': run `uv pip install talkmesh[sample]`"
@@ -91,7 +92,8 @@ class Voice:
         symbols = "".join(self._tts.phonemize(text))
         ids = self._tts.ids(symbols)
         *spectrum, units = self._session.run(
-            None, {"ids": np.array([ids], np.int64), "speed": np.array([self.speed * timbre.speed], np.float32)}
+            None,
+            {"ids": np.array([ids], np.int64), "speed": np.array([self.speed * timbre.speed], np.float32)},
         )
         parts = tuple(part[0] for part in spectrum)
         if timbre != Timbre():
@@ -105,21 +107,25 @@ def another(parts: tuple[np.ndarray, ...], timbre: Timbre) -> tuple[np.ndarray, 
     """Return the five spectra (601, T) and the pitch (T,) of hibari's network as another person's.
 
     A longer vocal tract lowers all resonances alike: spectra are stretched along frequency. Magnitudes are
-    interpolated, phases are not; a lower pitch has more harmonics, each of which is made weaker.
+    interpolated, phases are not. Those of the voiced part mean something at the harmonics only, so the resonances are
+    read there; a lower pitch has more harmonics, each of which is made weaker.
     """
+    from hibari import dsp
+
     harmonic, turn, noise, free, phase, pitch = parts
-    place = np.arange(len(harmonic)) * timbre.tract
-    inside = np.minimum(place, len(harmonic) - 1)
-    low = inside.astype(int)
-    high, share = np.minimum(low + 1, len(harmonic) - 1), (inside - low)[:, None].astype(np.float32)
-    nearest = np.rint(inside).astype(int)
+    bins = np.arange(len(harmonic))
+    place = np.minimum(bins * timbre.tract, bins[-1])
+    nearest = np.rint(place).astype(int)
 
     def stretched(spectrum: np.ndarray) -> np.ndarray:
-        return spectrum[low] * (1 - share) + spectrum[high] * share
+        return np.stack([np.interp(place, bins, column) for column in spectrum.T], 1).astype(np.float32)
 
-    quieter = np.float32(np.log(timbre.pitch) / 2)
+    resonances = harmonic.copy()
+    for i in np.flatnonzero(pitch > VOICED_HZ):
+        own = np.arange(1, bins[-1] * dsp.SR / dsp.N_FFT / pitch[i]) * pitch[i] * dsp.N_FFT / dsp.SR
+        resonances[:, i] = np.interp(bins, own, np.interp(own, bins, harmonic[:, i]))
     return (
-        stretched(harmonic) + quieter,
+        stretched(resonances) + np.float32(np.log(timbre.pitch) / 2),
         turn[nearest],
         stretched(noise),
         stretched(free),
