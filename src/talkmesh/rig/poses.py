@@ -151,8 +151,8 @@ def _facs(
     others += [s for u in upper for s in (f"{u}Left", f"{u}Right") if s in sides]
     extras = [*one_sided, *upper, *others]
     onset = np.arange(1, how.ramp + 1) / how.ramp
-    offset = 1 - (np.arange(how.ramp // 2) + 0.5) / max(how.ramp // 2, 1)
-    course = np.concatenate([onset, offset])  # the way back passes levels between those of the way there
+    offset = (how.ramp - 0.5 - 2 * np.arange(how.ramp // 2)) / how.ramp  # between the levels of the way there
+    course = np.concatenate([onset, offset])
     poses: list[dict[str, float]] = []
     turn = 0
     while len(poses) < frames:
