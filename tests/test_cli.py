@@ -46,6 +46,9 @@ def test_help_loads_nothing_heavy() -> None:
         (["profile", "nowhere"], "no profile 'nowhere'"),
         (["scores"], "run `dvc repro` first"),
         (["sample"], "params.yaml not found"),
+        (["sample", "--curves", "a.npz"], "--curves and --audio go together"),
+        (["sample", "--meshes", "--curves", "a.npz", "--audio", "."], "leave --curves out"),
+        (["sample", "--corpus", "mine"], "--corpus names a corpus of --curves or --meshes"),
     ],
 )
 def test_an_error_is_one_sentence_and_exit_code_2(

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import heads
+from talkmesh.curves import Curves
 from talkmesh.errors import TalkmeshError
 from talkmesh.landmarks import opening_of_lips
-from talkmesh.rig.poses import TOTAL, VISEMES, Performance, perform
+from talkmesh.rig import anatomy
+from talkmesh.rig.coverage import shapes_of_poses
+from talkmesh.rig.poses import EXTREMES, OPPOSITES, TOTAL, VISEMES, Performance, perform, perform_on
 
 pytest.importorskip("anny")
 HOW = Performance(frames=3000, ramp=8, facs=0.2, speech=0.45, upper=0.1, asymmetry=0.07, seed=7)
@@ -98,4 +101,63 @@ def test_what_cannot_be_performed_is_said():
     with pytest.raises(TalkmeshError, match="frames and ramp"):
         Performance(**{**HOW.__dict__, "frames": 0})
     with pytest.raises(TalkmeshError, match="shares"):
+        Performance(**{**HOW.__dict__, "extreme": 0.5})
+    with pytest.raises(TalkmeshError, match="shares"):
         Performance(**{**HOW.__dict__, "facs": 0.8})
+
+
+def alone(rig, poses, unit):
+    """Return the frames in which a unit moves alone, both sides or one."""
+    own = [i for i, n in enumerate(rig.names) if n in (unit, f"{unit}Left", f"{unit}Right")]
+    others = [i for i in range(len(rig.names)) if i not in own]
+    return poses[(poses[:, own].max(1) > 0) & (poses[:, others].max(1) == 0)][:, own].max(1)
+
+
+def test_every_unit_is_seen_alone_with_onset_apex_and_offset(rig):
+    facs = perform(
+        rig.names, Performance(**{**HOW.__dict__, "frames": 2000, "facs": 1.0, "speech": 0.0, "asymmetry": 0})
+    )
+    for unit in [*(u for pair in OPPOSITES for u in pair), "eyeBlink", "browInnerUp", "eyeWide"]:
+        levels = alone(rig, facs, unit)
+        assert levels.max() == 1, unit
+        assert len(np.unique(levels.round(4))) >= 12, unit  # 8 on the way there, 4 others on the way back
+    for side in ("mouthSmileLeft", "mouthSmileRight", "mouthUpperUpLeft"):
+        twin = rig.names.index(side[:-5] + "Left" if side.endswith("Right") else side[:-4] + "Right")
+        assert ((facs[:, rig.names.index(side)] == 1) & (facs[:, twin] == 0)).any()
+    course = facs[: 2 * (HOW.ramp + HOW.ramp // 2)]
+    jaw, chin = (course[:, rig.names.index(n)] for n in ("jawOpen", "mouthShrugLower"))
+    np.testing.assert_allclose(jaw[:12], [0, *np.arange(2, 9) / 8, 0.9375, 0.6875, 0.4375, 0.1875])
+    assert chin[:12].max() == 0  # then the opposite
+    assert jaw[12:].max() == 0
+    assert chin[12:].max() == 1
+
+
+def test_extremes_go_further_than_speech_and_stay_possible(rig):
+    how = Performance(**{**HOW.__dict__, "frames": 600, "facs": 0.0, "speech": 0.5, "extreme": 0.5})
+    poses, changed = perform_on(rig, how)
+    assert poses.shape == (600, 52)
+    assert 0 < changed < 100
+    assert anatomy.possible(rig, poses).all()
+    assert (column(rig, poses, "mouthClose") <= column(rig, poses, "jawOpen") + 1e-6).all()
+    speech, extreme = (np.abs(shapes_of_poses(rig, p)).max((1, 2)) for p in (poses[:300], poses[300:]))
+    assert np.percentile(extreme, 90) > np.percentile(speech, 90)
+    assert len(EXTREMES) >= 20
+    again, _ = perform_on(rig, how)
+    np.testing.assert_array_equal(poses, again)
+
+
+def test_recorded_poses_join_and_those_that_differ_most(rig):
+    t = np.linspace(0, 1, 400)[:, None]
+    weights = np.concatenate([np.where(t < 0.05, 0.9 * t / 0.05, 0.5), 0 * t + 0.1], 1).astype(np.float32)
+    take = Curves("take", ("JawOpen", "MouthFunnel"), np.arange(400) / 60, weights)
+    how = Performance(**{**HOW.__dict__, "frames": 200, "recorded": 0.1})
+    poses, _ = perform_on(rig, how, [take])
+    assert poses.shape == (200, 52)
+    assert not poses[0].any()
+    jaw = poses[180:, rig.names.index("jawOpen")]
+    np.testing.assert_allclose(poses[180:, rig.names.index("mouthFunnel")], 0.1)
+    assert len(np.unique(jaw.round(3))) == 20  # 380 of 400 frames are alike: one of them is enough
+    assert jaw.max() > 0.8
+    np.testing.assert_array_equal(perform_on(rig, how, [take])[0], poses)
+    without, _ = perform_on(rig, how)
+    assert (without[180:, rig.names.index("mouthFunnel")] != np.float32(0.1)).any()

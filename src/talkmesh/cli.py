@@ -42,9 +42,19 @@ Try what the pipeline needs on this machine: Python, torch, OpenGL, the face lan
 memory, GPU, DVC, Prefect, MLflow. A line that fails says what to install. The exit code is 1 if one fails.
 """
 SAMPLE = """\
-Make the embedded corpus: a synthetic speaker reads sentences, filmed, with exact 3D ground truth.
-Length, size and seed stand in the section `sample` of params.yaml; the same seed gives the same corpus.
-Writes data/raw/embedded and data/ground_truth/embedded.
+Make a corpus with exact 3D ground truth, of which nobody needs to be filmed.
+
+  (no option)   the embedded corpus: a synthetic speaker reads sentences, on video
+  --curves      the same face moved by recorded curves, with the recorded speech: real motion, exact meshes
+  --meshes      many faces and voices, sound and meshes without video: for methods that learn from meshes
+
+Length, size, seed and looks stand in the section `sample` of params.yaml; the same seed gives the same corpus. What is
+there already is not made again. Writes data/raw/<corpus> and data/ground_truth/<corpus>.
+
+examples:
+  talkmesh sample
+  talkmesh sample --curves weights.npz --audio sounds/ --corpus facegood --test take_4
+  talkmesh sample --meshes
 """
 
 
@@ -84,8 +94,36 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    sample = command("sample", _sample, "make the embedded corpus", SAMPLE)
+    sample = command("sample", _sample, "make a corpus with exact ground truth", SAMPLE)
     sample.add_argument("--first", action="store_true", help="the first recording only, to have a look")
+    sample.add_argument(
+        "--curves",
+        type=Path,
+        metavar="FILE",
+        help="weights of named shapes: Live Link Face or other CSV, npz",
+    )
+    sample.add_argument("--audio", type=Path, metavar="DIR", help="sounds named like the takes of --curves")
+    sample.add_argument(
+        "--corpus",
+        metavar="NAME",
+        help="folder to make in data/raw (default: recorded, or voices with --meshes)",
+    )
+    sample.add_argument(
+        "--test", action="append", default=[], metavar="TAKE",
+        help="take kept for testing, may be given several times (default: the last one)",
+    )  # fmt: skip
+    sample.add_argument(
+        "--speaker-rig",
+        type=Path,
+        metavar="RIG",
+        help="rig.npz of who is filmed (default: the embedded speaker)",
+    )
+    sample.add_argument(
+        "--character-rig", type=Path, metavar="RIG",
+        help="rig.npz whose shapes the ground truth is for (default: all that the speaker has)",
+    )  # fmt: skip
+    sample.add_argument("--limit", type=float, metavar="SECONDS", help="film only the beginning of each take")
+    sample.add_argument("--meshes", action="store_true", help="many faces and voices, without video")
     animate = command("animate", _animate, "let the character say a sound file", ANIMATE)
     animate.add_argument(
         "sound", metavar="WAV", type=Path, help="speech, any format and rate (wav, flac, mp3, mp4)"
@@ -108,11 +146,36 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _sample(arguments: argparse.Namespace) -> None:
+    if (arguments.curves is None) != (arguments.audio is None):
+        raise TalkmeshError("talkmesh sample: --curves and --audio go together")
+    if arguments.meshes and arguments.curves:
+        raise TalkmeshError("talkmesh sample: --meshes makes its own motion; leave --curves out")
+    if arguments.corpus and not (arguments.meshes or arguments.curves):
+        raise TalkmeshError("talkmesh sample: --corpus names a corpus of --curves or --meshes")
     _speak()
     from talkmesh.params import section
     from talkmesh.sample.corpus import SampleConfig, write_corpus
 
-    print(write_corpus(section(SampleConfig, "sample"), only_first=arguments.first))
+    config = section(SampleConfig, "sample")
+    if arguments.meshes:
+        from talkmesh.sample.meshes import write_meshes
+
+        print(write_meshes(config, corpus=arguments.corpus or "voices"))
+    elif arguments.curves:
+        from talkmesh.sample.recorded import Source, write_recorded
+
+        source = Source(
+            arguments.curves,
+            arguments.audio,
+            arguments.corpus or "recorded",
+            tuple(arguments.test),
+            arguments.speaker_rig,
+            arguments.character_rig,
+            arguments.limit,
+        )
+        print(write_recorded(config, source))
+    else:
+        print(write_corpus(config, only_first=arguments.first))
 
 
 def _animate(arguments: argparse.Namespace) -> None:

@@ -23,6 +23,7 @@ from talkmesh.contracts import (
     neutral_crop,
     read_clips,
     read_crops,
+    read_kept,
     read_prediction,
     read_speakers,
 )
@@ -45,6 +46,7 @@ from talkmesh.report import figures, pictures
 from talkmesh.report.definitions import METRICS, PREVIEWS
 from talkmesh.report.page import Picture, Report, Row, Shown, html
 from talkmesh.rig import Rig, read_rig
+from talkmesh.rig.coverage import coverage, gap_and_width, shapes_of_landmarks, shapes_of_poses
 from talkmesh.strips import read_strip
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ METRICS_FILE = Path("reports/metrics.json")
 PREVIEW = Path("reports/preview")
 MODELS = Path("models")
 MESH_SCALE = 2  # meshes of a strip are drawn this much finer than the crops
+SHAPES = 4000  # lip shapes of a chart, of each kind, at most about
 MEDIA = "media"  # folder of pictures and videos beside index.html
 HEADLINES = ("lve_mm", "lle_clip_px", "opening_r")  # metrics of which every clip is drawn
 
@@ -121,6 +124,7 @@ def build(results: dict[str, Any], params: ReportParams, evaluated: EvaluatePara
             _training(),
             _neutrals(folder, evaluated.track),
             _previews(folder),
+            _coverage(rig, evaluated.track),
         )
         (folder / "index.html").write_text(html(report), encoding="utf-8")
     return out / "index.html"
@@ -234,6 +238,27 @@ def _neutrals(folder: Path, track: str) -> list[Picture]:
         save_png(folder / MEDIA / "neutral_character.png", np.load(path))
         found.append(Picture(f"{MEDIA}/neutral_character.png", "Neutral render of the character", face=True))
     return found
+
+
+def _coverage(rig: Rig, track: str) -> str:
+    """Filmed lips over the rendered poses, if these are poses of `rig`; some thousand of each are enough to see."""
+    path, speakers = RENDERS / track / "poses.npy", read_speakers()
+    poses = np.load(path) if path.exists() else np.zeros((0, 0))
+    if poses.shape[1] != len(rig.names):
+        return ""
+    kept = read_kept()
+    neutrals = {name: neutral_crop(speaker)[1] for name, speaker in speakers.items()}
+    filmed = []
+    for clip, speaker in zip(kept["clip"], kept["speaker"], strict=True):
+        crops = read_crops(clip)
+        filmed.append(shapes_of_landmarks(crops.landmarks[good_frames(crops)], neutrals[speaker]))
+    real, performed = np.concatenate(filmed), shapes_of_poses(rig, poses)
+    real = real[:: max(1, len(real) // SHAPES)]
+    found = coverage(real, performed)
+    title = f"To the nearest rendered shape: {found.median:.1f} % of the mouth width, 95 in 100 below {found.p95:.1f} %"
+    return figures.lip_shapes(
+        "coverage", title, gap_and_width(performed[:: max(1, len(performed) // SHAPES)]), gap_and_width(real)
+    )
 
 
 def _previews(folder: Path) -> list[Picture]:

@@ -167,3 +167,23 @@ def spread(name: str, label: str, values: Mapping[str, tuple[np.ndarray, str]]) 
         axes.set_xlim(left=0)
         axes.set_title(label)
     return to_svg(figure, name, f"{label} of every test clip, by method")
+
+
+def lip_shapes(name: str, title: str, rendered: np.ndarray, filmed: np.ndarray) -> str:
+    """Draw growth of lip gap and mouth width (N, 2) of rendered poses, and of filmed lips (M, 2) over them."""
+    with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
+        figure, (axes,) = _figure(WIDTH / 2, 3.4)
+        for points, colour, label in ((rendered, MUTED, "rendered"), (filmed, SERIES[0], "filmed")):
+            axes.scatter(
+                points[:, 0],
+                points[:, 1],
+                s=5,
+                color=colour,
+                alpha=0.5,
+                linewidths=0,
+                label=label,
+                rasterized=True,
+            )
+        axes.set(title=title, xlabel="lip gap against rest, mouth widths", ylabel="mouth width against rest")
+        axes.legend(loc="upper right", markerscale=2)
+    return to_svg(figure, name, f"{title}: lip gap and mouth width of rendered and of filmed lips")

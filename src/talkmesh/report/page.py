@@ -64,7 +64,13 @@ class Report:
     curves: list[str] = field(default_factory=list)
     neutrals: list[Picture] = field(default_factory=list)
     previews: list[Picture] = field(default_factory=list)
+    coverage: str = ""
 
+
+COVERAGE = (
+    "Networks learn from the rendered poses what faces look like; a filmed lip shape far from all of them they have to "
+    "guess. Each is compared with its own face at rest."
+)
 
 # ------------------------------------------------------------------------------------------------- sections
 
@@ -148,6 +154,10 @@ def _pictures(pictures: Iterable[Picture]) -> str:
     )
 
 
+def _coverage(report: Report) -> str:
+    return _block(report.coverage) if report.coverage else ""
+
+
 def _definitions(report: Report) -> str:
     on = report.results["measured_on"]
     words = {"crop": on.get("crop_px"), "lips": on.get("lip_vertices"), "points": on.get("landmarks")}
@@ -193,6 +203,7 @@ def html(report: Report) -> str:
         ),
         ("training", "Training", "".join(_block(svg) for svg in report.curves)),
         ("pictures", "Neutral faces and previews", _pictures(report.neutrals) + _pictures(report.previews)),
+        ("coverage", "Lip shapes rendered and filmed", _text(COVERAGE, _coverage(report))),
         ("data", "Data", data_tables(report.clips, report.crops)),
         ("definitions", "Definitions", _definitions(report)),
     ]

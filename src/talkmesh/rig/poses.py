@@ -1,7 +1,8 @@
 """The character's performance: poses from which it is rendered, to teach a network what faces and meshes go together.
 
-Two kinds (Yang et al., sec. 4.1): FACS, single action units ramped from rest to their full extent, and ROM, range of
-motion: mixtures near speech, since poses far from it waste the network and teach the wrong neighbours.
+Two kinds (Yang et al., sec. 4.1): FACS, single action units from rest to their full extent and back, and ROM, range
+of motion: mixtures, most of them near speech, since poses far from it waste the network and teach the wrong
+neighbours. Poses that were recorded may join them, and `talkmesh.rig.anatomy` has the last word on all.
 
 N poses, K blendshapes; weights in [0, 1], ARKit names.
 """
@@ -9,69 +10,39 @@ N poses, K blendshapes; weights in [0, 1], ARKit names.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from talkmesh.curves import Curves, on_shapes
 from talkmesh.errors import TalkmeshError
+from talkmesh.rig import Rig, anatomy
+from talkmesh.rig.coverage import shapes_of_poses, spread_out
+from talkmesh.rig.units import (
+    CLOSED,
+    EXTREMES,
+    LIMITS,
+    OPPOSITES,
+    ROUND,
+    SIDEWAYS,
+    SPREAD,
+    TOTAL,
+    UPPER_FACE,
+    UPPER_OPPOSITES,
+    VISEMES,
+)
 
-# Units as said here; a name without a side stands for both sides if the rig has them. How far each goes in mixtures,
-# and how often it is drawn.
-LIMITS = {
-    "mouthFunnel": (0.9, 3.0),
-    "mouthPucker": (1.0, 3.0),
-    "mouthStretch": (0.8, 2.5),
-    "mouthSmile": (0.8, 2.5),
-    "mouthDimple": (0.6, 1.0),
-    "mouthFrown": (0.6, 1.0),
-    "mouthUpperUp": (0.8, 2.5),
-    "mouthLowerDown": (0.9, 3.0),
-    "mouthRollLower": (0.7, 1.5),
-    "mouthRollUpper": (0.7, 1.5),
-    "mouthPress": (0.8, 2.0),
-    "mouthShrugLower": (0.7, 1.2),
-    "mouthShrugUpper": (0.6, 0.8),
-    "cheekPuff": (0.4, 0.3),
-    "noseSneer": (0.5, 0.4),
-    "jawForward": (0.5, 0.4),
-    "tongueOut": (0.4, 0.4),
-}
-SIDEWAYS = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
-UPPER_FACE = ("eyeBlink", "eyeSquint", "eyeWide", "browDown", "browInnerUp", "browOuterUp", "cheekSquint")
-ROUND, SPREAD = ("mouthFunnel", "mouthPucker"), ("mouthStretch", "mouthSmile", "mouthDimple")
-CLOSED = ("mouthPress", "mouthRollLower", "mouthRollUpper")
-TOTAL = 1.7  # sum of the weights of a mixture, jaw aside: beyond it faces break
-
-# What lips do for the sounds of speech; jawOpen and mouthClose of equal weight keep the lips together.
-VISEMES: dict[str, dict[str, float]] = {
-    "rest": {},
-    "p": {"mouthPress": 0.5, "mouthRollUpper": 0.2, "mouthRollLower": 0.25, "jawOpen": 0.1, "mouthClose": 0.1},
-    "b": {"mouthPress": 0.25, "mouthPucker": 0.15, "jawOpen": 0.15, "mouthClose": 0.15},
-    "f": {"mouthRollLower": 0.5, "mouthUpperUp": 0.35, "jawOpen": 0.08},
-    "th": {"jawOpen": 0.16, "tongueOut": 0.2, "mouthLowerDown": 0.2, "mouthUpperUp": 0.1},
-    "t": {"jawOpen": 0.14, "mouthLowerDown": 0.25, "mouthStretch": 0.15, "mouthUpperUp": 0.1},
-    "k": {"jawOpen": 0.22, "mouthLowerDown": 0.15, "mouthStretch": 0.15},
-    "s": {"jawOpen": 0.06, "mouthStretch": 0.35, "mouthSmile": 0.15, "mouthLowerDown": 0.35, "mouthUpperUp": 0.25},
-    "sh": {"jawOpen": 0.1, "mouthFunnel": 0.6, "mouthPucker": 0.15, "mouthUpperUp": 0.15, "mouthLowerDown": 0.15},
-    "r": {"jawOpen": 0.15, "mouthFunnel": 0.4, "mouthPucker": 0.25},
-    "a": {"jawOpen": 0.65, "mouthLowerDown": 0.2, "mouthUpperUp": 0.15},
-    "ae": {"jawOpen": 0.5, "mouthStretch": 0.25, "mouthLowerDown": 0.3, "mouthUpperUp": 0.25},
-    "e": {"jawOpen": 0.3, "mouthStretch": 0.25, "mouthSmile": 0.2, "mouthLowerDown": 0.25, "mouthUpperUp": 0.15},
-    "i": {"jawOpen": 0.12, "mouthSmile": 0.45, "mouthStretch": 0.3, "mouthLowerDown": 0.3, "mouthUpperUp": 0.25},
-    "o": {"jawOpen": 0.4, "mouthFunnel": 0.55, "mouthPucker": 0.2},
-    "u": {"jawOpen": 0.15, "mouthPucker": 0.7, "mouthFunnel": 0.35},
-    "w": {"jawOpen": 0.05, "mouthPucker": 0.85, "mouthFunnel": 0.15},
-    "wide": {"jawOpen": 1.0},
-}  # fmt: skip
+EXTRAS = 2  # one-sided and other units of a later turn of single units
 
 
 @dataclass(frozen=True)
 class Performance:
     """Section `perform`.
 
-    frames : poses; ramp : frames of a single unit's ramp; facs, speech : shares of single-unit ramps and of mixtures
-    of speech sounds, the rest being free mixtures; upper : share of poses with brows and eyes at work; asymmetry :
-    standard deviation of the difference between the sides; seed.
+    frames : poses; ramp : frames of a single unit from rest to its full extent, half as many lead back; facs,
+    speech, extreme : shares of single units, of mixtures of speech sounds and of extreme faces, the rest being free
+    mixtures; upper : share of mixtures with brows and eyes at work; asymmetry : standard deviation of the difference
+    between the sides; files : curves in data/curves, of whose poses a share `recorded` joins; seed.
     """
 
     frames: int
@@ -81,16 +52,40 @@ class Performance:
     upper: float
     asymmetry: float
     seed: int
+    extreme: float = 0.0
+    files: tuple[str, ...] = ()
+    recorded: float = 0.0
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.ramp < 1:
             raise TalkmeshError(
                 f"perform: frames and ramp must be 1 or more; got {self.frames} and {self.ramp}"
             )
-        if min(self.facs, self.speech, self.upper) < 0 or self.facs + self.speech > 1 or self.upper > 1:
+        mixed = (self.facs, self.speech, self.extreme)
+        if min(*mixed, self.upper, self.recorded) < 0 or sum(mixed) > 1 or max(self.upper, self.recorded) > 1:
             raise TalkmeshError(
-                "perform: facs, speech and upper are shares in [0, 1], facs and speech together at most 1"
+                "perform: facs, speech, extreme, upper and recorded are shares in [0, 1], the first three together "
+                "at most 1"
             )
+
+
+def perform_on(rig: Rig, how: Performance, takes: Sequence[Curves] = ()) -> tuple[np.ndarray, int]:
+    """Return the poses (frames, K) float32 of a rig, the first neutral, and how many had to be eased.
+
+    Of `takes` those poses join whose lip shapes are farthest from each other; all poses are anatomically possible.
+
+    Raises
+    ------
+    TalkmeshError
+        If the rig has none of the mouth's ARKit shapes, or none of a take's.
+    """
+    recorded = np.zeros((0, len(rig.names)), np.float32)
+    if takes:
+        recorded = np.concatenate([on_shapes(take, rig.names, f"rig {rig.name}") for take in takes])
+        shapes = shapes_of_poses(rig, recorded).reshape(len(recorded), -1)
+        recorded = recorded[np.sort(spread_out(shapes, round(how.recorded * how.frames)))]
+    made = perform(rig.names, replace(how, frames=max(1, how.frames - len(recorded))))
+    return anatomy.eased(rig, np.concatenate([made, recorded])[: how.frames])
 
 
 def perform(names: Sequence[str], how: Performance) -> np.ndarray:
@@ -107,10 +102,12 @@ def perform(names: Sequence[str], how: Performance) -> np.ndarray:
     random = np.random.default_rng(how.seed)
     ramps = round(how.facs * how.frames)
     sounds = round(how.speech * how.frames)
+    extremes = round(how.extreme * how.frames)
     units = [
         *_facs(sides, ramps, how, random),
         *(_speech(i, random) for i in range(sounds)),
-        *(_mixture(random) for _ in range(how.frames - ramps - sounds)),
+        *(_mixture(random) for _ in range(how.frames - ramps - sounds - extremes)),
+        *(_extreme(i, random) for i in range(extremes)),
     ]
     poses = np.zeros((how.frames, len(names)), np.float32)
     for i, weights in enumerate(units):
@@ -141,19 +138,33 @@ def _sides(names: Sequence[str]) -> dict[str, list[int]]:
 def _facs(
     sides: Mapping[str, list[int]], frames: int, how: Performance, random: np.random.Generator
 ) -> list[dict[str, float]]:
-    """Return ramps of single units: the mouth's in turn, then one of the upper face, again and again."""
-    mouth = [u for u in ("jawOpen", *LIMITS, *SIDEWAYS) if u in sides]
+    """Return single units, each with onset, apex and offset, opposites one after the other.
+
+    In the first turn every unit goes as far as it can: both sides, then one, then the upper face. Later turns, of the
+    mouth's units and a few others, go less far.
+    """
+    mouth = [u for pair in OPPOSITES for u in pair if u in sides]
     one_sided = [s for u in mouth for s in (f"{u}Left", f"{u}Right") if s in sides]
-    units: list[dict[str, float]] = []
+    upper = [u for pair in UPPER_OPPOSITES for u in pair if u in sides]
+    seen = {*mouth, *one_sided, *upper, "mouthClose"}
+    others = [u for u in sides if u not in seen and not set(sides[u]) <= {i for s in upper for i in sides[s]}]
+    others += [s for u in upper for s in (f"{u}Left", f"{u}Right") if s in sides]
+    extras = [*one_sided, *upper, *others]
+    onset = np.arange(1, how.ramp + 1) / how.ramp
+    offset = (how.ramp - 0.5 - 2 * np.arange(how.ramp // 2)) / how.ramp  # between the levels of the way there
+    course = np.concatenate([onset, offset])
+    poses: list[dict[str, float]] = []
     turn = 0
-    while len(units) < frames:
-        extra = [one_sided[turn % len(one_sided)]] if one_sided else []
-        upper = [u for u in (UPPER_FACE[turn % len(UPPER_FACE)],) if u in sides]
-        for unit in (*mouth, *extra, *upper):
+    while len(poses) < frames:
+        later = [extras[(EXTRAS * turn + i) % len(extras)] for i in range(EXTRAS)] if extras else []
+        for unit in (*mouth, *one_sided, *upper) if turn == 0 else (*mouth, *later):
             peak = 1.0 if turn == 0 else random.uniform(0.4, 1.0)
-            units += [{unit: peak * (step + 1) / how.ramp} for step in range(how.ramp)]
+            poses += [{unit: peak * level} for level in course]
+        if {"mouthClose", "jawOpen"} <= set(sides):  # lips can only be held together over an open jaw
+            peak = random.uniform(0.4, 1.0)
+            poses += [{"jawOpen": peak * level, "mouthClose": peak * level} for level in course]
         turn += 1
-    return units[:frames]
+    return poses[:frames]
 
 
 def _speech(i: int, random: np.random.Generator) -> dict[str, float]:
@@ -197,6 +208,21 @@ def _mixture(random: np.random.Generator) -> dict[str, float]:
     if random.random() < 0.03:  # rare in speech; more, and a turned head is taken for it
         weights[SIDEWAYS[random.integers(len(SIDEWAYS))]] = float(random.beta(1.5, 3) * 0.6)
     return {**{u: w * scale for u, w in weights.items()}, "jawOpen": jaw, "mouthClose": close}
+
+
+def _extreme(i: int, random: np.random.Generator) -> dict[str, float]:
+    """Return an extreme face, less of it, or two thirds of it on the way to another or to a sound of speech."""
+    faces = list(EXTREMES.values())
+    if i < len(faces):
+        return faces[i]
+    face = faces[random.integers(len(faces))]
+    others = [*faces, *VISEMES.values()]
+    other, share = others[random.integers(len(others))], random.uniform(0.6, 1.0)
+    size = random.uniform(0.6, 1.0)
+    return {
+        unit: size * (share * face.get(unit, 0) + (1 - share) * other.get(unit, 0))
+        for unit in {**face, **other}
+    }
 
 
 def _upper(random: np.random.Generator) -> dict[str, float]:

@@ -47,11 +47,13 @@ class Piece:
 @dataclass(frozen=True)
 class Speaker:
     """rig : the head; surface : the whole person, the rig's vertices first; follows : (W,) share of the head's rigid
-    motion that a vertex takes part in."""
+    motion that a vertex takes part in; aim : what the camera looks at, mm; view_mm : height of the picture there."""
 
     rig: Rig
     surface: Surface
     follows: np.ndarray
+    aim: tuple[float, float, float] = AIM
+    view_mm: float = VIEW_MM
 
     def vertices(self, pose: np.ndarray, rotation_deg: np.ndarray, position_mm: np.ndarray) -> np.ndarray:
         """Return the vertices (W, 3) of one frame: pose (K,) of the rig, head rotation (3,) and position (3,)."""
@@ -112,6 +114,22 @@ def build(identity: anny.Identity, look: anny.Look) -> Speaker:
     follows[starts[2] : starts[3]] *= 0.6  # the collar lies on the shoulders
     follows[starts[3] :] = np.maximum(follows[starts[3] :], 0.85)  # hair hangs on the head
     return Speaker(rig, surface, follows.astype(np.float32))
+
+
+def of_rig(rig: Rig) -> Speaker:
+    """Return any rig as a speaker: its head alone, in its own colours, that turns about a point low in its middle."""
+    low, high = rig.neutral.min(0), rig.neutral.max(0)
+    pivot = low + (high - low) * (0.5, 0.3, 0.4)
+    rig = replace(rig, neutral=(rig.neutral - pivot).astype(np.float32))
+    count = len(rig.neutral)
+    detail = np.zeros((count, 2))
+    detail[rig.lips, 0] = 1.0
+    surface = Surface(rig.faces, rig.colours, rig.neutral, np.full(count, SKIN), detail)
+    view_mm = 1.35 * float((high - low)[:2].max())
+    middle = (low + high) / 2 - pivot
+    return Speaker(
+        rig, surface, np.ones(count, np.float32), (0.0, float(middle[1]), float(middle[2])), view_mm
+    )
 
 
 def _head(rig: Rig) -> Piece:
@@ -245,9 +263,9 @@ def room(size: int, seed: int = 5) -> np.ndarray:
 
 def studio(speaker: Speaker, size: int) -> Studio:
     """Return the studio with the speaker before a camera that makes square pictures of `size` pixels."""
-    focal = size * CAMERA_MM / VIEW_MM
+    focal = size * CAMERA_MM / speaker.view_mm
     view = np.eye(4)
-    view[:3, 3] = -np.array(AIM)
+    view[:3, 3] = -np.array(speaker.aim)
     projection = perspective(focal, CAMERA_MM, size, size) @ view
-    eye = (AIM[0], AIM[1], AIM[2] + CAMERA_MM)
+    eye = (speaker.aim[0], speaker.aim[1], speaker.aim[2] + CAMERA_MM)
     return Studio(speaker.surface, size, projection, eye, room(size), Lighting())

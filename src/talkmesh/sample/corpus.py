@@ -5,10 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import logging
-import multiprocessing
-import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +15,9 @@ from tqdm import tqdm
 
 from talkmesh import contracts
 from talkmesh.errors import TalkmeshError
-from talkmesh.files import content_hash, read_json, replacing, write_json
+from talkmesh.files import content_hash, replacing, write_json
 from talkmesh.rig.anny import Identity, Look
-from talkmesh.sample import sentences
+from talkmesh.sample import making, sentences
 from talkmesh.sample.performance import ARKIT, Performance, Style, perform
 from talkmesh.sample.voice import NEED_EXTRA, Speech, Voice, with_pause
 
@@ -44,12 +41,27 @@ recordings kept for testing, `recordings.json` what is said in each.
 
 
 @dataclass(frozen=True)
+class Meshes:
+    """Section `sample.meshes`: the corpus of `talkmesh.sample.meshes`.
+
+    speakers : identities, each with a face and a voice of its own; train : sentences of each; test : sentences of
+    each, the same for all; topology : module of `talkmesh.rig` whose `load(identity, look, name)` makes the faces.
+    """
+
+    speakers: int
+    train: int
+    test: int
+    topology: str
+
+
+@dataclass(frozen=True)
 class SampleConfig:
     """Section `sample` of params.yaml.
 
     seed : of everything random; train, test : sentences; fps : frames a second; size : side of the video, pixels;
     workers : processes; speed : of speaking, 1 = the voice's own pace; pause_s : silence added at the end;
-    noise : of the camera sensor, 8-bit steps; style : how the speaker moves; identity, look : who she is.
+    noise : of the camera sensor, 8-bit steps; style : how the speaker moves; identity, look : who she is; meshes : of
+    the corpus without pictures.
     """
 
     seed: int
@@ -64,6 +76,7 @@ class SampleConfig:
     style: Style
     identity: Identity
     look: Look
+    meshes: Meshes
 
 
 @dataclass(frozen=True)
@@ -124,7 +137,9 @@ def write_corpus(config: SampleConfig, root: Path = Path("."), only_first: bool 
         r.stem: {"text": r.text, "split": r.split, "stamp": content_hash(stamp, asdict(r))}
         for r in recordings
     }
-    done = _kept(root, wanted)
+    done = making.kept(
+        folder / "recordings.json", wanted, lambda stem: (_video(root, stem), _truth(root, stem))
+    )
     _describe(folder, recordings, done)
     missing = [r for r in recordings[: 1 if only_first else None] if r.stem not in done]
     log.info("embedded corpus: %d recordings, %d of them already there", len(recordings), len(done))
@@ -143,22 +158,7 @@ def write_corpus(config: SampleConfig, root: Path = Path("."), only_first: bool 
 
 
 def _film_all(config: SampleConfig, root: Path, recordings: list[Recording]) -> Iterator[str]:
-    """Film in processes of their own (OpenGL does not survive a fork); yield stems as they are done."""
-    for name in (
-        "LP_NUM_THREADS",
-        "OMP_NUM_THREADS",
-    ):  # of Mesa's renderer, of numpy: processes share the cores
-        os.environ.setdefault(name, "1")
-    workers = max(1, min(config.workers, len(recordings)))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        try:
-            first, *others = [pool.submit(_film, config, root, r) for r in recordings]
-            yield first.result()
-            for future in as_completed(others):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    return making.in_processes(functools.partial(_film, config, root), recordings, config.workers)
 
 
 @functools.cache
@@ -171,37 +171,24 @@ def _set(config: SampleConfig) -> tuple[Voice, Speaker, Studio]:
 
 
 def _film(config: SampleConfig, root: Path, recording: Recording) -> str:
-    from talkmesh.media import write_video
+    from talkmesh.sample import film
 
     voice, speaker, studio = _set(config)
     speech, performance = act(config, voice, recording)
     truth = contracts.GroundTruth(config.fps, performance.weights, ARKIT, rig_hash=speaker.rig.hash)
     contracts.write_ground_truth(_truth(root, recording.stem), truth)
-    pose = speaker.rig.pose_of(ARKIT, performance.weights)
-    grain = Grain(config.size, config.noise, np.random.default_rng((*recording.seed, 1)))
-    head = performance.head
-    frames = (
-        grain(studio.film(speaker.vertices(p, r, at)))
-        for p, r, at in zip(pose, head.rotation, head.position, strict=True)
+    film.shoot(
+        _video(root, recording.stem),
+        speaker,
+        studio,
+        speaker.rig.pose_of(ARKIT, performance.weights),
+        performance.head,
+        film.Grain(config.size, config.noise, np.random.default_rng((*recording.seed, 1))),
+        config.fps,
+        speech.sound,
+        speech.rate,
     )
-    write_video(_video(root, recording.stem), frames, config.fps, speech.sound, speech.rate)
     return recording.stem
-
-
-class Grain:
-    """Sensor noise: a window at random places of one large noise picture."""
-
-    def __init__(self, size: int, sigma: float, rng: np.random.Generator) -> None:
-        self.size, self.rng = size, rng
-        shape = (size + 97, size + 97, 1)
-        both = rng.standard_normal(shape) + 0.5 * rng.standard_normal((*shape[:2], 3))
-        self.noise = np.round(both * sigma).astype(np.int16)
-
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Return the image (size, size, 3) uint8 with noise."""
-        row, column = self.rng.integers(0, 98, 2)
-        window = self.noise[row : row + self.size, column : column + self.size]
-        return np.clip(image + window, 0, 255).astype(np.uint8)
 
 
 def _video(root: Path, stem: str) -> Path:
@@ -214,26 +201,12 @@ def _truth(root: Path, stem: str) -> Path:
 
 def _stamp(config: SampleConfig) -> str:
     """Return a hash of all that shapes a recording: settings and the code that makes it."""
-    settings = {k: v for k, v in asdict(config).items() if k not in ("train", "test", "workers")}
+    settings = {k: v for k, v in asdict(config).items() if k not in ("train", "test", "workers", "meshes")}
     here = Path(__file__).parent
     rig = [here.parent / "rig" / f"{name}.py" for name in ("anny", "look", "makehuman", "parts")]
-    code = [*sorted(here.glob("*.py")), *rig]
+    others = ("making.py", "meshes.py", "recorded.py")
+    code = [*(f for f in sorted(here.glob("*.py")) if f.name not in others), *rig]
     return content_hash(settings, *code)
-
-
-def _kept(root: Path, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the entries of recordings that are there as wanted; remove those that are ours but not wanted."""
-    index = root / contracts.RAW / CORPUS / "recordings.json"
-    made = read_json(index) if index.exists() else {}
-    kept = {}
-    for stem, entry in made.items():
-        files = (_video(root, stem), _truth(root, stem))
-        if wanted.get(stem) == entry and all(f.exists() for f in files):
-            kept[stem] = entry
-        else:
-            for file in files:
-                file.unlink(missing_ok=True)
-    return kept
 
 
 def _describe(folder: Path, recordings: list[Recording], done: dict[str, Any]) -> None:

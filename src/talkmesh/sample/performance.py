@@ -84,8 +84,12 @@ def perform(speech: Speech, style: Style, fps: float, rng: np.random.Generator) 
 
     weights = dict.fromkeys(ARKIT, np.zeros(frames))
     _mouth(weights, axes, style, idle.smooth_noise(rng, frames, 8, 0.35, fps))
-    _eyes(weights, idle.blinks(rng, frames, fps, style.blinks_per_minute), idle.gaze(rng, frames, fps, head))
-    _brows(weights, idle.brow_raises(rng, frames, fps, stresses), idle.smooth_noise(rng, frames, 4, 0.5, fps))
+    move_eyes(
+        weights, idle.blinks(rng, frames, fps, style.blinks_per_minute), idle.gaze(rng, frames, fps, head)
+    )
+    move_brows(
+        weights, idle.brow_raises(rng, frames, fps, stresses), idle.smooth_noise(rng, frames, 4, 0.5, fps)
+    )
     return Performance(np.clip(np.column_stack([weights[n] for n in ARKIT]), 0, 1).astype(np.float32), head)
 
 
@@ -136,7 +140,7 @@ def _mouth(
     weights["jawRight"] = 0.03 * np.maximum(-noise[:, 4], 0) * np.minimum(jaw * 8, 1)
 
 
-def _eyes(weights: dict[str, np.ndarray], blink: np.ndarray, gaze: np.ndarray) -> None:
+def move_eyes(weights: dict[str, np.ndarray], blink: np.ndarray, gaze: np.ndarray) -> None:
     right, up = np.clip(gaze / GAZE_DEG, -0.8, 0.8).T
     _pair(weights, "eyeBlink", blink)
     _pair(weights, "eyeLookUp", np.maximum(up, 0))
@@ -147,7 +151,8 @@ def _eyes(weights: dict[str, np.ndarray], blink: np.ndarray, gaze: np.ndarray) -
         weights[f"eyeLookIn{side}"] = np.maximum(-outwards, 0)
 
 
-def _brows(weights: dict[str, np.ndarray], raised: np.ndarray, noise: np.ndarray) -> None:
+def move_brows(weights: dict[str, np.ndarray], raised: np.ndarray, noise: np.ndarray) -> None:
+    """Add brows and lids that go with them to `weights`: raising (T,) in [0, 1], smooth noise (T, 3 or more)."""
     weights["browInnerUp"] = raised * 0.8
     _pair(weights, "browOuterUp", raised * 0.6, 0.25 * noise[:, 0])
     _pair(weights, "browDown", 0.06 * np.maximum(noise[:, 1], 0))

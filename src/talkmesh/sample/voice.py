@@ -18,6 +18,7 @@ UNIT_S = 0.025  # seconds per unit of duration
 # The sound runs ahead of the tokens: over 60 sentences, labels correlate best with band energy 50 to 62 ms earlier
 # (vowels 0.53, fricatives 0.58; unshifted 0.16).
 DELAY_S = 0.055
+VOICED_HZ = 40.0  # a lower pitch means a sound without voice
 STRESS = {"ˈ": 2, "ˌ": 1}
 SILENT = frozenset(".,;:!?—… ")
 NEED_EXTRA = "the embedded corpus needs the package '{}': run `uv pip install talkmesh[sample]`"
@@ -34,6 +35,16 @@ class Phone:
 
 
 @dataclass(frozen=True)
+class Timbre:
+    """Another person with the same way of speaking: pitch : factor on the fundamental frequency; tract : length of the
+    vocal tract against the voice's own, which moves the formants down; speed : of speaking."""
+
+    pitch: float = 1.0
+    tract: float = 1.0
+    speed: float = 1.0
+
+
+@dataclass(frozen=True)
 class Speech:
     """One spoken sentence: sound (N,) float32 in [-1, 1] at `rate` Hz, and its phones, without gaps."""
 
@@ -43,7 +54,11 @@ class Speech:
 
 
 class Voice:
-    """Text to `Speech`; equal text and seed give equal samples.
+    """Text to `Speech`; equal text, seed and timbre give equal samples.
+
+    Parameters
+    ----------
+    speed : of speaking, 1 = the voice's own pace
 
     Raises
     ------
@@ -70,18 +85,53 @@ class Voice:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
-    def __call__(self, text: str, seed: int = 0) -> Speech:
+    def __call__(self, text: str, seed: int = 0, timbre: Timbre = Timbre()) -> Speech:
         """Speak one sentence."""
         from hibari import dsp
 
         symbols = "".join(self._tts.phonemize(text))
         ids = self._tts.ids(symbols)
         *spectrum, units = self._session.run(
-            None, {"ids": np.array([ids], np.int64), "speed": np.array([self.speed], np.float32)}
+            None,
+            {"ids": np.array([ids], np.int64), "speed": np.array([self.speed * timbre.speed], np.float32)},
         )
-        sound = dsp.synth(*(part[0] for part in spectrum), np.random.default_rng(seed))
+        parts = tuple(part[0] for part in spectrum)
+        if timbre != Timbre():
+            parts = another(parts, timbre)
+        sound = dsp.synth(*parts, np.random.default_rng(seed))
         known = [s for s in symbols if s in self._tts.vocab]
         return Speech(sound.astype(np.float32), dsp.SR, phones(["", *known, ""], units.ravel()))
+
+
+def another(parts: tuple[np.ndarray, ...], timbre: Timbre) -> tuple[np.ndarray, ...]:
+    """Return the five spectra (601, T) and the pitch (T,) of hibari's network as another person's.
+
+    A longer vocal tract lowers all resonances alike: spectra are stretched along frequency. Magnitudes are
+    interpolated, phases are not. Those of the voiced part mean something at the harmonics only, so the resonances are
+    read there; a lower pitch has more harmonics, each of which is made weaker.
+    """
+    from hibari import dsp
+
+    harmonic, turn, noise, free, phase, pitch = parts
+    bins = np.arange(len(harmonic))
+    place = np.minimum(bins * timbre.tract, bins[-1])
+    nearest = np.rint(place).astype(int)
+
+    def stretched(spectrum: np.ndarray) -> np.ndarray:
+        return np.stack([np.interp(place, bins, column) for column in spectrum.T], 1).astype(np.float32)
+
+    resonances = harmonic.copy()
+    for i in np.flatnonzero(pitch > VOICED_HZ):
+        own = np.arange(1, bins[-1] * dsp.SR / dsp.N_FFT / pitch[i]) * pitch[i] * dsp.N_FFT / dsp.SR
+        resonances[:, i] = np.interp(bins, own, np.interp(own, bins, harmonic[:, i]))
+    return (
+        stretched(resonances) + np.float32(np.log(timbre.pitch) / 2),
+        turn[nearest],
+        stretched(noise),
+        stretched(free),
+        phase[nearest],
+        pitch * np.float32(timbre.pitch),
+    )
 
 
 def with_pause(speech: Speech, pause_s: float, fps: float) -> Speech:
