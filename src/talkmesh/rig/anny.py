@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from talkmesh.render import vertex_normals
-from talkmesh.rig import Rig, parts
+from talkmesh.rig import Rig, parts, surface
 from talkmesh.rig import look as looks
 from talkmesh.rig import makehuman as mh
 from talkmesh.rig.look import Look
@@ -63,7 +63,7 @@ def load(identity: Identity, look: Look, name: str = "character") -> Rig:
     deltas[:, starts[3] : starts[4]] = 0  # upper teeth stay, lower teeth move with the jaw alone
     deltas[[not n.startswith("jaw") for n in names], starts[4] : starts[5]] = 0
     lips = np.flatnonzero(skin.lips > 0.3)
-    lips = np.union1d(lips, parts.mirrored(skin.position[lips], skin.position))
+    lips = np.union1d(lips, surface.mirrored(skin.position[lips], skin.position))
     upper = (skin.position[:, 1] > UPPER_FACE) & (skin.face > 0.5) & (skin.socket < 0.5)
     return Rig(
         name,
