@@ -11,8 +11,7 @@ import numpy as np
 
 from talkmesh import contracts, params, preview
 from talkmesh.render import MeshRenderer
-from talkmesh.rig import anny, write_rig
-from talkmesh.rig.place import place_landmarks
+from talkmesh.rig import Rig, anny, imported, place, write_rig
 
 log = logging.getLogger(__name__)
 
@@ -21,17 +20,26 @@ log = logging.getLogger(__name__)
 class Section:
     """Section `rig`."""
 
-    source: Literal["anny"]
+    source: Literal["anny"] | imported.Format
+    path: str  # of a rig of one's own, in data/rigs
+    file: imported.Reading
     identity: anny.Identity
     look: anny.Look
 
 
+def load(section: Section) -> Rig:
+    """Return the character, made or read from its file."""
+    if section.source == "anny":
+        return place.place_landmarks(anny.load(section.identity, section.look))
+    return imported.load(section.source, contracts.RIG_FILES / section.path, section.file)
+
+
 def main() -> None:
     section = params.section(Section, "rig")
-    rig = place_landmarks(anny.load(section.identity, section.look))
+    rig = load(section)
     write_rig(contracts.RIGS / "character.npz", rig)
     poses = np.zeros((3, len(rig.names)), np.float32)
-    poses[1, rig.names.index("jawOpen")] = 0.5
+    poses[1, place.jaw_shape(rig, section.file.jaw)] = 0.5
     poses[2, [i for i, name in enumerate(rig.names) if "mouthStretch" in name or "mouthUpperUp" in name]] = (
         0.6
     )

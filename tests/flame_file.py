@@ -37,7 +37,9 @@ def arrays() -> dict[str, np.ndarray | sparse.csc_matrix | str]:
     weights[:, 2] = np.clip(opened / np.quantile(opened[rig.lips], 0.9), 0, 1)
     weights[:, 0] = 0.3 * (1 - weights[:, 2])
     weights[:, 1] = 0.7 * (1 - weights[:, 2])
-    joints = np.array([[0, -0.05, -0.02], [0, 0.0, 0.0], [0, 0.025, 0.03], [0.03, 0.12, 0.07], [-0.03, 0.12, 0.07]])
+    joints = np.array(
+        [[0, -0.05, -0.02], [0, 0.0, 0.0], [0, 0.025, 0.03], [0.03, 0.12, 0.07], [-0.03, 0.12, 0.07]]
+    )
     near = np.argsort(np.linalg.norm(template[None] - joints[:, None], axis=-1), 1)[:, :40]
     regressor = np.zeros((5, count))
     for j, ids in enumerate(near):  # weights that sum to 1 and give the joint exactly
@@ -69,7 +71,9 @@ def masks() -> dict[str, np.ndarray]:
     }
 
 
-def write(path: Path, values: dict, chumpy: tuple[str, ...] = ("v_template", "shapedirs", "posedirs")) -> Path:
+def write(
+    path: Path, values: dict, chumpy: tuple[str, ...] = ("v_template", "shapedirs", "posedirs")
+) -> Path:
     """Write a model as FLAME 2020 is: protocol 2, some of its arrays being chumpy's."""
     module = types.ModuleType("chumpy.ch")
     module.Ch = type("Ch", (), {"__module__": "chumpy.ch"})

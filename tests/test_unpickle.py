@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import pickletools
 import struct
 import sys
 import types
@@ -26,7 +25,13 @@ def write(path, value, protocol=2):
 @pytest.mark.parametrize("dtype", ["?", "i1", "<u4", ">i2", "<f4", ">f8"])
 def test_arrays_come_back_whatever_protocol_order_and_type(tmp_path, protocol, dtype):
     c = (np.arange(24).reshape(2, 3, 4) * 3 % 7).astype(dtype)
-    value = {"c": c, "f": np.asfortranarray(c), "none": c[:0], "zero": c[0, 0, 1], "more": [1, 2.5, None, "é", (True,)]}
+    value = {
+        "c": c,
+        "f": np.asfortranarray(c),
+        "none": c[:0],
+        "zero": c[0, 0, 1],
+        "more": [1, 2.5, None, "é", (True,)],
+    }
     got = load(write(tmp_path / "a.pkl", value, protocol))
     for name in ("c", "f", "none"):
         np.testing.assert_array_equal(got[name], value[name])
@@ -42,7 +47,10 @@ def python2_array(values: np.ndarray) -> bytes:
     return (
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85U\x01b\x87R"
         b"(K\x01K" + bytes([len(values)]) + b"\x85cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R"
-        b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T" + struct.pack("<i", len(raw)) + raw + b"tb."
+        b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
+        + struct.pack("<i", len(raw))
+        + raw
+        + b"tb."
     )
 
 
@@ -66,7 +74,11 @@ def test_chumpy_is_read_without_chumpy(tmp_path, monkeypatch, protocol):
     module.Ch = type("Ch", (), {"__module__": "chumpy.ch"})
     select = types.ModuleType("chumpy.reordering")
     select.Select = type("Select", (), {"__module__": "chumpy.reordering"})
-    for name, m in {"chumpy": types.ModuleType("chumpy"), "chumpy.ch": module, "chumpy.reordering": select}.items():
+    for name, m in {
+        "chumpy": types.ModuleType("chumpy"),
+        "chumpy.ch": module,
+        "chumpy.reordering": select,
+    }.items():
         monkeypatch.setitem(sys.modules, name, m)
     x = np.arange(6.0).reshape(2, 3)
     whole, part, sum_ = module.Ch(), select.Select(), module.Ch()
@@ -148,7 +160,6 @@ def test_a_type_whose_state_the_file_chooses_cannot_make_numpy_follow_its_bytes(
         b"cnumpy\ndtype\nU\x02O8K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
         b"U\x08AAAAAAAAtb."
     )
-    assert "dtype" in [a for _, a, _ in pickletools.genops(attack) if isinstance(a, str) and "dtype" in a][0]
     (tmp_path / "o.pkl").write_bytes(attack)
     with pytest.raises(TalkmeshError, match="an array of 'O8'"):
         load(tmp_path / "o.pkl")
@@ -162,7 +173,7 @@ def test_sparse_indices_are_checked(tmp_path):
 
 
 def test_broken_files_are_named(tmp_path):
-    with pytest.raises(TalkmeshError, match="nothing.pkl not found"):
+    with pytest.raises(TalkmeshError, match=r"nothing\.pkl not found"):
         load(tmp_path / "nothing.pkl")
     whole = pickle.dumps({"a": np.arange(100)}, 2)
     for name, data in {"empty": b"", "text": b"not a pickle", "half": whole[: len(whole) // 2]}.items():

@@ -18,6 +18,7 @@ from talkmesh.rig import Rig
 
 RAW = Path("data/raw")
 GROUND_TRUTH = Path("data/ground_truth")
+RIG_FILES = Path("data/rigs")
 CLIPS = Path("data/clips")
 CROPS = Path("data/crops")
 RENDERS = Path("data/renders")

@@ -20,7 +20,13 @@ from scipy import sparse
 from talkmesh.errors import TalkmeshError
 
 KINDS = "biuf"  # of numbers that arrays may hold: bool, integers, floats
-NUMPY = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+NUMPY = (
+    "numpy",
+    "numpy.core.multiarray",
+    "numpy._core.multiarray",
+    "numpy.core.numeric",
+    "numpy._core.numeric",
+)
 SPARSE = {"csc_matrix": "csc", "csr_matrix": "csr", "coo_matrix": "coo"}
 SPARSE |= {"csc_array": "csc", "csr_array": "csr", "coo_array": "coo"}
 
@@ -53,7 +59,7 @@ class _Array(np.ndarray):
         _, shape, kind, fortran, raw = state
         array = _from_bytes(raw, kind, shape, "F" if fortran else "C")
         # what is set is of ours: nothing of the file's state reaches NumPy
-        super().__setstate__((1, array.shape, array.dtype, bool(fortran), array.tobytes("A")))
+        super().__setstate__((1, array.shape, array.dtype, bool(fortran), array.tobytes("A")))  # type: ignore[arg-type]
 
 
 class _Object:
@@ -161,7 +167,9 @@ def load(path: str | Path) -> Any:
     except FileNotFoundError:
         raise TalkmeshError(f"{path} not found") from None
     except _Refused as error:
-        raise TalkmeshError(f"{path} holds {error}, which has no place in a file of arrays: it was not opened") from None
+        raise TalkmeshError(
+            f"{path} holds {error}, which has no place in a file of arrays: it was not opened"
+        ) from None
     except Exception as error:  # a broken pickle can fail in any way
         why = f"{type(error).__name__}: {error}"
         raise TalkmeshError(f"{path} is not a readable pickle ({why})") from None

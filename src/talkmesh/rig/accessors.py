@@ -49,7 +49,9 @@ class Gltf:
         if uri.startswith("data:"):
             return base64.b64decode(uri.partition(",")[2])
         if "://" in uri:
-            raise TalkmeshError(f"{self.path} refers to {uri}: download it, and save the model with all its parts")
+            raise TalkmeshError(
+                f"{self.path} refers to {uri}: download it, and save the model with all its parts"
+            )
         try:
             return (self.path.parent / unquote(uri)).read_bytes()
         except OSError:
@@ -73,7 +75,9 @@ class Gltf:
         if sparse := accessor.get("sparse"):
             where, what = sparse["indices"], sparse["values"]
             number = np.dtype(TYPES[where["componentType"]])
-            rows = self._read(where["bufferView"], where.get("byteOffset", 0), sparse["count"], 1, number)[:, 0]
+            rows = self._read(where["bufferView"], where.get("byteOffset", 0), sparse["count"], 1, number)[
+                :, 0
+            ]
             values = values.copy()
             values[rows] = self._read(
                 what["bufferView"], what.get("byteOffset", 0), sparse["count"], width, kind
@@ -97,7 +101,9 @@ class Gltf:
         sources = [e["source"] for e in (*extensions, texture) if "source" in e]
         for source in sources:
             image = self["images"][source]
-            data = self.view(image["bufferView"])[0] if "bufferView" in image else self._resource(image["uri"])
+            data = (
+                self.view(image["bufferView"])[0] if "bufferView" in image else self._resource(image["uri"])
+            )
             try:
                 return Image.open(io.BytesIO(data)).convert("RGBA")
             except (UnidentifiedImageError, OSError):
@@ -140,7 +146,8 @@ def open_gltf(path: Path) -> Gltf:
 
 def _chunks(data: bytes) -> dict[int, bytes]:
     """Return the parts of a GLB by their type."""
-    chunks, place = {}, 12
+    chunks: dict[int, bytes] = {}
+    place = 12
     while place + 8 <= len(data):
         length, kind = struct.unpack_from("<II", data, place)
         if place + 8 + length > len(data):

@@ -176,7 +176,9 @@ def load(
     """
     model = read(path)
     if not 0 <= expressions <= model.expressions.shape[-1]:
-        raise TalkmeshError(f"{path} has {model.expressions.shape[-1]} expressions; {expressions} were asked for")
+        raise TalkmeshError(
+            f"{path} has {model.expressions.shape[-1]} expressions; {expressions} were asked for"
+        )
     rest = model.rest(identity) if neutral is None else np.asarray(neutral, np.float64)
     if rest.shape != model.template.shape:
         raise TalkmeshError(f"a neutral face of {path} must be {model.template.shape}; got {rest.shape}")

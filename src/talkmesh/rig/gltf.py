@@ -17,16 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from talkmesh.errors import TalkmeshError
 from talkmesh.rig.accessors import Gltf, open_gltf
+from talkmesh.rig.material import colours
 from talkmesh.rig.names import ARKIT, VISEMES, canonicals
 from talkmesh.rig.rigfile import RigFile
 
 log = logging.getLogger(__name__)
 
-TEXTURE = 512  # pixels: textures are made this small before their colours are taken at vertices
 MOVED = 0.1  # of a shape's largest motion: what moves at least so far says where the face is
 # How far the head reaches beyond that: to the sides, in widths; down and up, in heights
 SIDES, BELOW, ABOVE = 0.6, 0.4, 1.0
@@ -144,7 +143,9 @@ def _primitives(gltf: Gltf, number: int, node: dict[str, Any], world: np.ndarray
     names = canonicals(_names(gltf, mesh))
     for primitive in mesh["primitives"]:
         if primitive.get("mode", 4) != 4:
-            log.warning("%s: a primitive of %s is not of triangles and is left out", gltf.path, mesh.get("name"))
+            log.warning(
+                "%s: a primitive of %s is not of triangles and is left out", gltf.path, mesh.get("name")
+            )
             continue
         attributes = primitive["attributes"]
         position = gltf.array(attributes["POSITION"]).astype(np.float32)
@@ -161,7 +162,7 @@ def _primitives(gltf: Gltf, number: int, node: dict[str, Any], world: np.ndarray
         triangles = _triangles(gltf, primitive, len(position))
         if np.linalg.det(matrix[:, :3, :3].mean(0)) < 0:  # a mirrored mesh
             triangles = triangles[:, ::-1]
-        rgba, opaque = _colours(gltf, primitive, len(position))
+        rgba, opaque = colours(gltf, primitive, len(position))
         if opaque > 0 and rgba is not None:
             triangles = triangles[rgba[triangles, 3].mean(1) >= opaque]
         rows = np.ascontiguousarray(np.concatenate(key, 1) + 0.0)  # + 0: no negative zeros
@@ -190,67 +191,6 @@ def _triangles(gltf: Gltf, primitive: dict[str, Any], count: int) -> np.ndarray:
     if triangles.max(initial=0) >= count:
         raise ValueError(f"a triangle names vertex {triangles.max()} of {count}")
     return triangles
-
-
-# --------------------------------------------------------------------------------------------------- colours
-
-
-def _srgb(linear: np.ndarray) -> np.ndarray:
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
-
-
-def _linear(srgb: np.ndarray) -> np.ndarray:
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-
-
-def _colours(gltf: Gltf, primitive: dict[str, Any], count: int) -> tuple[np.ndarray | None, float]:
-    """Return sRGB and opacity (n, 4) at the vertices, or None if the file says nothing of colours, and the opacity
-    below which a triangle is not seen."""
-    attributes = primitive["attributes"]
-    if "material" not in primitive and "COLOR_0" not in attributes:
-        return None, 0.0
-    material = gltf["materials"][primitive["material"]] if "material" in primitive else {}
-    look = material.get("pbrMetallicRoughness", {})
-    rgba = np.tile(np.array(look.get("baseColorFactor", (1, 1, 1, 1)), float), (count, 1))
-    if "COLOR_0" in attributes:
-        colour = gltf.array(attributes["COLOR_0"]).astype(float)
-        rgba[:, : colour.shape[1]] *= colour
-    if texture := look.get("baseColorTexture"):
-        move = texture.get("extensions", {}).get("KHR_texture_transform", {})
-        channel = f"TEXCOORD_{move.get('texCoord', texture.get('texCoord', 0))}"
-        picture = gltf.picture(texture["index"])
-        if picture is None:
-            log.warning("%s: a texture of %s cannot be read and is left out", gltf.path, material.get("name"))
-        elif channel in attributes:
-            uv = gltf.array(attributes[channel]) * np.array(move.get("scale", (1, 1)), float)
-            cos, sin = np.cos(move.get("rotation", 0.0)), np.sin(move.get("rotation", 0.0))
-            uv = uv @ np.array([[cos, -sin], [sin, cos]]) + np.array(move.get("offset", (0, 0)), float)
-            texels = _sampled(picture, uv)
-            texels[:, :3] = _linear(texels[:, :3])
-            rgba *= texels
-    rgba[:, :3] = _srgb(np.clip(rgba[:, :3], 0, 1))
-    cutoff = {"MASK": float(material.get("alphaCutoff", 0.5)), "BLEND": 0.5}
-    return rgba, cutoff.get(material.get("alphaMode", "OPAQUE"), 0.0)
-
-
-def _sampled(picture: Image.Image, uv: np.ndarray) -> np.ndarray:
-    """Return the RGBA (n, 4) in [0, 1] of a picture that repeats, at uv (n, 2), v down."""
-    if max(picture.size) > TEXTURE:
-        shrink = TEXTURE / max(picture.size)
-        size = (max(1, round(picture.width * shrink)), max(1, round(picture.height * shrink)))
-        picture = picture.resize(size, Image.Resampling.BOX)
-    pixels = np.asarray(picture, float) / 255
-    size = np.array([picture.width, picture.height])
-    place = uv * size - 0.5
-    low = np.floor(place).astype(int)
-    share = place - low
-    result = np.zeros((len(uv), 4))
-    for dx in (0, 1):
-        for dy in (0, 1):
-            x, y = ((low + (dx, dy)) % size).T
-            weight = np.abs(1 - dx - share[:, 0]) * np.abs(1 - dy - share[:, 1])
-            result += weight[:, None] * pixels[y, x]
-    return result
 
 
 # --------------------------------------------------------------------------------------------------- joining
@@ -301,7 +241,9 @@ def _first_alike(pieces: list[_Piece]) -> np.ndarray:
 def _distinct(faces: np.ndarray) -> np.ndarray:
     """Return faces (m, 3) without those of no area, and each once: a sheet's other side is not needed."""
     ordered = np.sort(faces, 1)
-    faces, ordered = (f[(ordered[:, 0] < ordered[:, 1]) & (ordered[:, 1] < ordered[:, 2])] for f in (faces, ordered))
+    faces, ordered = (
+        f[(ordered[:, 0] < ordered[:, 1]) & (ordered[:, 1] < ordered[:, 2])] for f in (faces, ordered)
+    )
     _, first = np.unique(ordered, axis=0, return_index=True)
     return faces[np.sort(first)]
 
@@ -317,7 +259,8 @@ def _of_head(neutral: np.ndarray, deltas: np.ndarray, names: list[str]) -> np.nd
         raise TalkmeshError("its morph targets move nothing")
     low, high = neutral[moved].min(0), neutral[moved].max(0)
     wide, tall, _ = high - low
-    low, high = low - (SIDES * wide, BELOW * tall, np.inf), high + (SIDES * wide, ABOVE * tall, np.inf)
+    low -= np.array([SIDES * wide, BELOW * tall, np.inf])
+    high += np.array([SIDES * wide, ABOVE * tall, np.inf])
     return ((neutral >= low) & (neutral <= high)).all(1)
 
 

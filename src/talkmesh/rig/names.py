@@ -23,7 +23,8 @@ SINGLE = (
 )  # fmt: skip
 ARKIT = (*SINGLE, *(stem + side for stem in SIDED for side in ("Left", "Right")))
 VISEMES = tuple(
-    f"viseme_{v}" for v in ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "I", "O", "U")
+    f"viseme_{v}"
+    for v in ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "I", "O", "U")
 )
 SPLIT = ("browInnerUp", "cheekPuff")  # ARKit's single shapes that some rigs have in two halves
 OCULUS = {"ih": "I", "oh": "O", "ou": "U"}  # the same visemes by the names of the Oculus headers

@@ -5,6 +5,7 @@ Read here and not by a mesh library: those merge, split or sort vertices, and th
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,12 @@ from talkmesh.rig.rigfile import RigFile
 NEUTRAL = ("neutral", "basis", "base", "rest")  # in the name of the neutral file, the first that is found
 
 
-def load(folder: Path, neutral: str = "") -> RigFile:
+def load(folder: Path, neutral: str | None = None) -> RigFile:
     """Read a folder of OBJ files.
 
     Parameters
     ----------
-    neutral : file name of the neutral face; the one with `NEUTRAL` in its name if empty
+    neutral : file name of the neutral face; the one with `NEUTRAL` in its name if None
 
     Raises
     ------
@@ -32,7 +33,9 @@ def load(folder: Path, neutral: str = "") -> RigFile:
     first = _neutral(folder, files, neutral)
     shapes = [p for p in files if p != first]
     if not shapes:
-        raise TalkmeshError(f"{folder} holds no OBJ file beside {first.name}: a rig needs one for each blendshape")
+        raise TalkmeshError(
+            f"{folder} holds no OBJ file beside {first.name}: a rig needs one for each blendshape"
+        )
     rest, colours, faces = read(first)
     if not len(faces):
         raise TalkmeshError(f"{first} has no faces")
@@ -47,7 +50,7 @@ def load(folder: Path, neutral: str = "") -> RigFile:
     return RigFile(rest, faces, canonicals([p.stem for p in shapes]), deltas, colours)
 
 
-def _neutral(folder: Path, files: list[Path], wanted: str) -> Path:
+def _neutral(folder: Path, files: list[Path], wanted: str | None) -> Path:
     if wanted:
         found = [p for p in files if wanted in (p.name, p.stem)]
     else:
@@ -81,10 +84,12 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
                 vertices.append([float(v) for v in values])
             elif kind == "f":
                 corners = [int(v.split("/")[0]) for v in values]
-                ids = [c - 1 if c > 0 else len(vertices) + c for c in corners]  # negative: from the last one back
+                ids = [
+                    c - 1 if c > 0 else len(vertices) + c for c in corners
+                ]  # negative: from the last one back
                 if len(ids) < 3 or 0 in corners or min(ids) < 0:
                     raise ValueError
-                faces += [(ids[0], b, c) for b, c in zip(ids[1:-1], ids[2:], strict=True)]
+                faces += [(ids[0], b, c) for b, c in pairwise(ids[1:])]
         except ValueError:
             raise TalkmeshError(f"{path}, line {number}: not a line of an OBJ file: {line[:60]!r}") from None
     widths = {len(v) for v in vertices}
