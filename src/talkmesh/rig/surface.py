@@ -116,3 +116,13 @@ def closest(points: np.ndarray, corners: np.ndarray, candidates: int = 24) -> tu
     weights = points_to_barycentric(corners[triangle], found[rows, best])
     weights = np.clip(np.nan_to_num(weights, nan=1 / 3), 0, 1)  # NaN: a triangle without area
     return triangle, weights / weights.sum(1, keepdims=True)
+
+
+def depth_inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    """Return how far (n,) points (n, 2) lie within a closed polygon (m, 2), negative outside."""
+    a, b = polygon, np.roll(polygon, -1, 0)
+    along = b - a
+    share = ((points[:, None] - a) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-12)
+    foot = a + np.clip(share, 0, 1)[..., None] * along
+    away = np.linalg.norm(points[:, None] - foot, axis=-1).min(1)
+    return np.where(inside(points, polygon), away, -away)
