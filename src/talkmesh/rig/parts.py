@@ -82,6 +82,11 @@ def piece(count: int, quads: np.ndarray, offset: np.ndarray) -> Part:
     return Part(weights, np.broadcast_to(offset, (len(ids), 3)), triangles(np.searchsorted(ids, quads)))
 
 
+def carried(part: Part, links: sparse.csr_matrix, faces: np.ndarray) -> Part:
+    """Return a part whose vertices are weighted sums `links` (n, vertices of `part`) of those of another."""
+    return Part(sparse.csr_matrix(links @ part.weights), links @ part.offset, faces)
+
+
 def triangles(quads: np.ndarray) -> np.ndarray:
     """Return two triangles for each quad."""
     return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])

@@ -89,3 +89,40 @@ def nearest(points: np.ndarray, among: np.ndarray) -> np.ndarray:
 
     found: np.ndarray = cKDTree(among).query(points)[1]
     return found
+
+
+def closest(points: np.ndarray, corners: np.ndarray, candidates: int = 24) -> tuple[np.ndarray, np.ndarray]:
+    """Return where a surface is nearest to points.
+
+    Parameters
+    ----------
+    points : (n, 3); corners : (F, 3, 3) of its triangles
+    candidates : triangles with the nearest middles, among which the nearest is found exactly
+
+    Returns
+    -------
+    triangle : (n,) index; weights : (n, 3) of its corners, barycentric
+    """
+    from scipy.spatial import cKDTree
+    from trimesh.triangles import closest_point, points_to_barycentric
+
+    corners, points = np.asarray(corners, float), np.asarray(points, float)
+    near = cKDTree(corners.mean(1)).query(points, min(candidates, len(corners)))[1].reshape(len(points), -1)
+    flat = near.ravel()
+    found = closest_point(corners[flat], np.repeat(points, near.shape[1], 0)).reshape(*near.shape, 3)
+    best = np.linalg.norm(found - points[:, None], axis=-1).argmin(1)
+    rows = np.arange(len(points))
+    triangle = near[rows, best]
+    weights = points_to_barycentric(corners[triangle], found[rows, best])
+    weights = np.clip(np.nan_to_num(weights, nan=1 / 3), 0, 1)  # NaN: a triangle without area
+    return triangle, weights / weights.sum(1, keepdims=True)
+
+
+def depth_inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    """Return how far (n,) points (n, 2) lie within a closed polygon (m, 2), negative outside."""
+    a, b = polygon, np.roll(polygon, -1, 0)
+    along = b - a
+    share = ((points[:, None] - a) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-12)
+    foot = a + np.clip(share, 0, 1)[..., None] * along
+    away = np.linalg.norm(points[:, None] - foot, axis=-1).min(1)
+    return np.where(inside(points, polygon), away, -away)
