@@ -217,7 +217,7 @@ def test_a_body_is_left_out_and_so_are_transparent_and_double_triangles(tmp_path
     writer = Writer()
     primitive = writer.primitive(SHEET, np.concatenate([FACES, FACES[:, ::-1]]), DELTAS)
     body = writer.primitive(SHEET * (1, 4, 1) - (0, 6, 0), FACES, DELTAS[:0])
-    lens = writer.primitive(SHEET + (0, 0, 0.5), FACES, DELTAS[:0])
+    lens = writer.primitive(SHEET + np.array([0, 0, 0.5]), FACES, DELTAS[:0])
     lens["material"] = 0
     writer.json["materials"] = [
         {"alphaMode": "BLEND", "pbrMetallicRoughness": {"baseColorFactor": [1, 1, 1, 0.2]}}

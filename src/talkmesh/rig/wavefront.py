@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,20 +21,28 @@ def read(path: Path, faces: bool = True) -> tuple[np.ndarray, np.ndarray]:
         If the file is missing, a line is broken, or a face names a vertex that is not there.
     """
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        text = path.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ")
     except OSError as error:
         raise TalkmeshError(f"{path} cannot be read: {error.strerror}") from None
-    try:
-        vertices = np.array([line.split()[1:4] for line in lines if line.startswith("v ")], float).reshape(-1, 3)
-        polygons = [line.split()[1:] for line in lines if faces and line.startswith("f ")]
-        ids = [[int(corner.split("/")[0]) for corner in polygon] for polygon in polygons]
-    except ValueError as error:
-        raise TalkmeshError(f"{path} is no OBJ file that can be read: {error}") from None
-    fans = [(p[0], b, c) for p in ids for b, c in zip(p[1:-1], p[2:], strict=True)]
-    triangles = np.array(fans, int).reshape(-1, 3)
-    triangles = np.where(triangles > 0, triangles - 1, triangles + len(vertices))  # negative: from the last one back
+    points: list[list[float]] = []
+    fans: list[tuple[int, int, int]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            if line.startswith("v "):
+                x, y, z = line.split()[1:4]
+                points.append([float(x), float(y), float(z)])
+            elif faces and line.startswith("f "):
+                corners = [int(corner.split("/")[0]) for corner in line.split("#")[0].split()[1:]]
+                # from 1 on; negative: from the last vertex so far back
+                first, *rest = [c - 1 if c > 0 else c + len(points) for c in corners]
+                if 0 in corners or min(first, *rest) < 0 or len(rest) < 2:
+                    raise ValueError("a face is three or more vertices of the file")
+                fans += [(first, b, c) for b, c in pairwise(rest)]
+        except ValueError as error:
+            raise TalkmeshError(f"{path} is no OBJ file that can be read: line {number}, {error}") from None
+    vertices, triangles = np.array(points).reshape(-1, 3), np.array(fans, np.int32).reshape(-1, 3)
     if not len(vertices) or not np.isfinite(vertices).all():
         raise TalkmeshError(f"{path} has no vertices, or some that are not finite")
-    if triangles.size and (triangles.min() < 0 or triangles.max() >= len(vertices)):
+    if triangles.size and triangles.max() >= len(vertices):
         raise TalkmeshError(f"{path}: a face names a vertex that is not among its {len(vertices)}")
-    return vertices, triangles.astype(np.int32)
+    return vertices, triangles
