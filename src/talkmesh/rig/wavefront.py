@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,18 @@ def read(path: Path, faces: bool = True) -> tuple[np.ndarray, np.ndarray]:
     except OSError as error:
         raise TalkmeshError(f"{path} cannot be read: {error.strerror}") from None
     try:
-        vertices = np.array([line.split()[1:4] for line in lines if line.startswith("v ")], float).reshape(-1, 3)
+        vertices = np.array([line.split()[1:4] for line in lines if line.startswith("v ")], float).reshape(
+            -1, 3
+        )
         polygons = [line.split()[1:] for line in lines if faces and line.startswith("f ")]
         ids = [[int(corner.split("/")[0]) for corner in polygon] for polygon in polygons]
     except ValueError as error:
         raise TalkmeshError(f"{path} is no OBJ file that can be read: {error}") from None
-    fans = [(p[0], b, c) for p in ids for b, c in zip(p[1:-1], p[2:], strict=True)]
+    fans = [(p[0], *edge) for p in ids for edge in itertools.pairwise(p[1:])]
     triangles = np.array(fans, int).reshape(-1, 3)
-    triangles = np.where(triangles > 0, triangles - 1, triangles + len(vertices))  # negative: from the last one back
+    triangles = np.where(
+        triangles > 0, triangles - 1, triangles + len(vertices)
+    )  # negative: from the last one back
     if not len(vertices) or not np.isfinite(vertices).all():
         raise TalkmeshError(f"{path} has no vertices, or some that are not finite")
     if triangles.size and (triangles.min() < 0 or triangles.max() >= len(vertices)):
