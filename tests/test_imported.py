@@ -86,7 +86,7 @@ def test_obj_files_of_a_head_that_lies_on_its_back_in_centimetres(tmp_path):
     np.testing.assert_allclose(rig.neutral, original.neutral, atol=2e-3)
     np.testing.assert_allclose(rig.deltas[1], original.deltas[original.names.index("mouthPucker")], atol=2e-3)
     like(rig, original, 3.0)  # without colours lips are seen less exactly
-    with pytest.raises(TalkmeshError, match="up-axis|set these"):
+    with pytest.raises(TalkmeshError, match=r"up-axis|set these"):
         imported.load("obj", folder, Reading())
 
 

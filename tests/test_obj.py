@@ -93,10 +93,24 @@ def test_what_does_not_fit_is_named(tmp_path):
         neutral=(CUBE, "f 1 2 9\n"),
         jawOpen=(CUBE,),
     )
-    fails(r"neutral\.obj is no OBJ file that can be read: line 14, ", neutral=(CUBE, "f 1 2\n"), jawOpen=(CUBE,))
-    fails(r"neutral\.obj is no OBJ file that can be read: line 14, ", neutral=(CUBE, "f 0 1 2\n"), jawOpen=(CUBE,))
-    fails(r"neutral\.obj is no OBJ file that can be read: line 14, ", neutral=(CUBE, "f -9 1 2\n"), jawOpen=(CUBE,))
-    fails(r"neutral\.obj is no OBJ file that can be read: line 14, ", neutral=(CUBE, "v 1 x 3\n"), jawOpen=(CUBE,))
+    fails(
+        r"neutral\.obj is no OBJ file that can be read: line 14, ", neutral=(CUBE, "f 1 2\n"), jawOpen=(CUBE,)
+    )
+    fails(
+        r"neutral\.obj is no OBJ file that can be read: line 14, ",
+        neutral=(CUBE, "f 0 1 2\n"),
+        jawOpen=(CUBE,),
+    )
+    fails(
+        r"neutral\.obj is no OBJ file that can be read: line 14, ",
+        neutral=(CUBE, "f -9 1 2\n"),
+        jawOpen=(CUBE,),
+    )
+    fails(
+        r"neutral\.obj is no OBJ file that can be read: line 14, ",
+        neutral=(CUBE, "v 1 x 3\n"),
+        jawOpen=(CUBE,),
+    )
     fails(r"jawOpen\.obj has no vertices, or some", neutral=(CUBE,), jawOpen=(CUBE * np.nan,))
     fails(r"jawOpen\.obj is no OBJ file that can be read: line 5", neutral=(CUBE,), jawOpen=(CUBE[:, :2],))
     fails(r"jawOpen\.obj has no vertices, or some", neutral=(CUBE,), jawOpen=(CUBE[:0], ""))

@@ -12,9 +12,9 @@ import pytest
 import soundfile
 
 from rigs import tiny_rig
-from talkmesh import contracts, vocaset
+from talkmesh import contracts, unseen, vocaset
 from talkmesh.errors import TalkmeshError
-from talkmesh.rig import Rig, read_rig
+from talkmesh.rig import Rig, imported, read_rig
 
 PEOPLE = vocaset.SUBJECTS[:3]
 LENGTH = 61  # frames of a sentence: a second and one frame
@@ -28,7 +28,7 @@ def motion(subject: str, sentence: int, times: np.ndarray) -> np.ndarray:
 
 
 def template(subject: str) -> np.ndarray:
-    return tiny_rig().neutral.astype(np.float64) / 1000 * (1 + 0.01 * PEOPLE.index(subject))
+    return tiny_rig().neutral.astype(np.float64) / 1000 * (1.01 + 0.01 * PEOPLE.index(subject))
 
 
 def tone(sentence: int, rate: int) -> np.ndarray:
@@ -95,6 +95,17 @@ def test_meshes_and_sound_at_the_rate_of_the_track(tmp_path, fps):
             sound, rate = soundfile.read(raw / subject / f"{name}.flac")
             assert rate == 16_000
             same_sound(sound, tone(number, 16_000))
+    track = imported.load("npz", tmp_path / "data/rigs/vocaset.npz", imported.Reading(), "second")
+    assert track.hash == read_rig(raw / PEOPLE[0] / "rig.npz").hash
+    assert track.name == "second"
+    table = unseen.read_unseen(
+        "vocaset", unseen.Unseen(("vocaset",), (), "test.txt"), fps, tmp_path / "data/raw",
+        tmp_path / "data/ground_truth", tmp_path / "clips",
+    )  # fmt: skip
+    assert len(table) == 4
+    assert set(table["speaker"]) == {PEOPLE[0]}
+    clip = contracts.read_ground_truth(tmp_path / "clips" / table["clip"][0] / "ground_truth.npz")
+    assert clip.on(track) is not None
     assert (raw / "test.txt").read_text().splitlines() == [
         f"{PEOPLE[0]}/{PEOPLE[0]}_sentence{n:02d}" for n in (3, 4, 5, 6)
     ]

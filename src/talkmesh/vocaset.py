@@ -12,7 +12,8 @@ Not tried on the original, which has a licence of its own; the tests build a fol
 are opened through `talkmesh.unpickle`.
 
 What is written: data/raw/<corpus>/<subject>/<subject>_<sentence>.flac, .../<subject>/rig.npz (the neutral face with
-FLAME's shapes), data/ground_truth/<corpus>/<subject>/<subject>_<sentence>.npz (vertices), data/raw/<corpus>/test.txt.
+FLAME's shapes), data/ground_truth/<corpus>/<subject>/<subject>_<sentence>.npz (vertices), data/raw/<corpus>/test.txt;
+and the one speaker's rig again as data/rigs/<corpus>.npz, for `transfer.rig` (source: npz).
 """
 
 from __future__ import annotations
@@ -182,6 +183,8 @@ def write_corpus(
                 f"{data.folder}: meshes of {data.vertices.shape[1]} vertices do not fit a rig of {len(rig.neutral)}"
             )
         write_rig(raw / subject / "rig.npz", rig)
+        if subject == speaker:
+            write_rig(root / contracts.RIG_FILES / f"{corpus}.npz", rig)
         for sentence in sentences:
             name = f"{subject}_{sentence}"
             sound = data.sound(subject, sentence)

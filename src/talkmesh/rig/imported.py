@@ -1,7 +1,8 @@
-"""The character from a file: glTF, a folder of OBJ, FLAME; brought to millimetres, y up, facing +z."""
+"""A rig from a file: glTF, a folder of OBJ, FLAME; brought to millimetres, y up, facing +z. Or an npz of talkmesh."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,12 +10,12 @@ from typing import Literal
 import numpy as np
 
 from talkmesh.errors import TalkmeshError
-from talkmesh.rig import Rig, axes, flame, gltf, obj, place
+from talkmesh.rig import Rig, axes, flame, gltf, obj, place, read_rig
 from talkmesh.rig.axes import Axis
 from talkmesh.rig.names import with_stand_ins
 from talkmesh.rig.rigfile import RigFile
 
-Format = Literal["gltf", "obj", "flame"]
+Format = Literal["gltf", "obj", "flame", "npz"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def load(kind: Format, path: Path, how: Reading, name: str = "character") -> Rig
     """
     if not path.exists():
         raise TalkmeshError(f"{path} not found: set rig.path to your rig, a file or folder in data/rigs")
+    if kind == "npz":
+        return dataclasses.replace(read_rig(path), name=name)
     ids = {
         key: place.read_ids(path.parent / file) if file else None
         for key, file in (("lips", how.lips), ("landmarks", how.landmarks), ("upper", how.upper))

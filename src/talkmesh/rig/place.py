@@ -39,6 +39,7 @@ LOWER = np.isin(np.arange(2 * RING) % RING, np.arange(11, 20))
 # MediaPipe's outline of the face, below the eyes, and the rings around the eyes' openings
 OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149,
         150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
+IRISES_FROM = 468  # MediaPipe's points from here on are those of the irises
 CHEEKBONES = (117, 346)  # the upper face begins here
 EYES = ((33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
         (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382))  # fmt: skip
@@ -72,12 +73,14 @@ def complete(
         shape that opens the mouth, or what is found is not symmetric or does not move as lips do.
     """
     rig = unpainted(name, neutral, faces, names, deltas)
-    given = {"colours": colours, "lips": lips, "landmarks": landmarks, "upper": upper}
-    kinds = {"colours": np.float32}
     rig = dataclasses.replace(
-        rig, **{k: np.asarray(v).astype(kinds.get(k, np.int32)) for k, v in given.items() if v is not None}
+        rig,
+        colours=rig.colours if colours is None else np.asarray(colours, np.float32),
+        lips=rig.lips if lips is None else np.asarray(lips, np.int32),
+        landmarks=rig.landmarks if landmarks is None else np.asarray(landmarks, np.int32),
+        upper=rig.upper if upper is None else np.asarray(upper, np.int32),
     )
-    if all(part is not None for part in given.values()):
+    if not any(part is None for part in (lips, landmarks, upper, colours)):
         return rig
     view = _View(rig, jaw)
     if landmarks is None:
@@ -200,6 +203,19 @@ def opened(rig: Rig, jaw: str | None = None) -> np.ndarray:
     return vertices
 
 
+def skin(rig: Rig) -> np.ndarray:
+    """Return (V,) bool: the connected pieces of `rig` that bear its lips or its upper face."""
+    low = rig.deltas[jaw_shape(rig)][:, 1]
+    labels = surface.pieces(surface.edges(rig.neutral, rig.faces, np.column_stack([rig.neutral, low])))
+    return _common(labels, rig.landmarks) | _common(labels, rig.upper)
+
+
+def _common(labels: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return (V,) bool: what belongs to a piece that holds more than a tenth of the vertices `ids`."""
+    of = labels[ids]
+    return np.isin(labels, [n for n in np.unique(of) if (of == n).mean() > 0.1])
+
+
 class _View:
     """A rig with its mouth a little open, the face that MediaPipe sees in it, and what of the mesh is skin.
 
@@ -234,8 +250,7 @@ class _View:
         # split where the lips part, too: the mouth may be closed by vertices that lie at one place
         self.links = surface.edges(rig.neutral, rig.faces, np.column_stack([rig.neutral, self.low]))
         labels = surface.pieces(self.links)
-        outer = labels[seen[surface.nearest(lips[:RING], flat[seen])]]
-        self.skin = np.isin(labels, [n for n in np.unique(outer) if (outer == n).mean() > 0.1])
+        self.skin = _common(labels, seen[surface.nearest(lips[:RING], flat[seen])])
         self.seen = seen[self.skin[seen]]
 
     def landmarks(self, among: np.ndarray | None = None) -> np.ndarray:

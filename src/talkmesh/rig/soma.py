@@ -16,10 +16,15 @@ from talkmesh.errors import TalkmeshError
 from talkmesh.rig import Rig, anny, surface
 from talkmesh.rig.anny import Identity, Look
 from talkmesh.rig.makehuman import Base
-from talkmesh.rig.wavefront import read
 from talkmesh.rig.parts import triangles
+from talkmesh.rig.wavefront import read
 
-BODY = ("body", "helper-l-eye", "helper-r-eye", "helper-tongue")  # groups of the wrapped body's vertices, in order
+BODY = (
+    "body",
+    "helper-l-eye",
+    "helper-r-eye",
+    "helper-tongue",
+)  # groups of the wrapped body's vertices, in order
 NOT_BODY = np.r_[1778:1794, 8450:8466]  # base vertices that the package leaves out of it
 
 
@@ -48,7 +53,9 @@ def wrap(data: Path, base: Base) -> tuple[sparse.csr_matrix, np.ndarray]:
     place[ids] = np.arange(len(ids))
     skin = triangles(base.head)
     around = np.concatenate([skin, triangles(np.concatenate([base.quads[group] for group in BODY[1:]]))])
-    near = np.flatnonzero(np.isin(ids[surface.nearest(mesh, body)], around))  # vertices that may be of the head
+    near = np.flatnonzero(
+        np.isin(ids[surface.nearest(mesh, body)], around)
+    )  # vertices that may be of the head
     found, weights = surface.closest(mesh[near], body[place[around]])
     of_skin = found < len(skin)
     head = np.zeros(len(mesh), bool)
