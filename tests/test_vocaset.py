@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import flame_file
 from rigs import tiny_rig
 from talkmesh import contracts, unseen, vocaset
 from talkmesh.errors import TalkmeshError
@@ -179,3 +180,25 @@ def test_what_does_not_fit_is_named(tmp_path, monkeypatch):
     with pytest.raises(TalkmeshError, match="meshes of 60 vertices do not fit a rig of 59"):
         vocaset.write_corpus(vocaset.open_vocaset(Path("v")), lambda *_: small, 30.0, PEOPLE[0])
     assert not Path("pwned").exists()
+
+
+def test_rigs_of_subjects_on_flame_share_lips_and_landmarks(tmp_path):
+    pytest.importorskip("anny")
+
+    from talkmesh.face_model import face_landmarker_path
+
+    try:
+        face_landmarker_path()
+    except TalkmeshError:
+        pytest.skip("no face landmark model")
+    values = flame_file.arrays()
+    model = flame_file.write(tmp_path / "flame.pkl", values)
+    (tmp_path / "masks.pkl").write_bytes(pickle.dumps(flame_file.masks(), 2))
+    make = vocaset.on_flame(model, tmp_path / "masks.pkl", 3)
+    faces = [values["v_template"] * (s, 1, 1) for s in (1.0, 1.05)]
+    one, other = (make(f"s{i}", face) for i, face in enumerate(faces))
+    assert (one.name, other.name) == ("s0", "s1")
+    np.testing.assert_allclose(other.neutral, faces[1] * 1000, atol=1e-4)
+    for part in ("faces", "lips", "landmarks", "upper", "colours"):
+        np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
+    assert one.hash != other.hash

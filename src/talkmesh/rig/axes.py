@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import numpy as np
@@ -49,6 +50,7 @@ def normalising(
     up: Axis = "y",
     front: Axis = "z",
     unit_mm: float | None = None,
+    colours: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the matrix (3, 3) that brings a mesh to millimetres, y up, facing +z: ``vertices @ matrix.T``.
 
@@ -61,6 +63,7 @@ def normalising(
     vertices : (V, 3) in any unit; faces : (F, 3) triangles
     up, front : the axes that point up and to where the face looks
     unit_mm : millimetres of one unit, if known: then no face is looked for
+    colours : (V, 3) sRGB in [0, 1], if known: a drawn face may be one by its colours only
 
     Raises
     ------
@@ -70,10 +73,10 @@ def normalising(
     rotation = turned(up, front)
     if unit_mm is not None:
         return rotation * unit_mm
-    eyes = _eye_distance(vertices @ rotation.T, faces, name)
+    eyes = _eye_distance(vertices @ rotation.T, faces, name, colours)
     if eyes is None:
         for other in USUAL:
-            if other != (up, front) and _eye_distance(vertices @ turned(*other).T, faces, name):
+            if other != (up, front) and _eye_distance(vertices @ turned(*other).T, faces, name, colours):
                 raise TalkmeshError(
                     f"rig {name}: no face is seen with up '{up}' and front '{front}', but one with up '{other[0]}' and "
                     f"front '{other[1]}': set these"
@@ -87,7 +90,9 @@ def normalising(
     return rotation * (usual if max(usual / exact, exact / usual) < TOLERANCE else exact)
 
 
-def _eye_distance(vertices: np.ndarray, faces: np.ndarray, name: str) -> float | None:
+def _eye_distance(
+    vertices: np.ndarray, faces: np.ndarray, name: str, colours: np.ndarray | None
+) -> float | None:
     """Return how far the outer eye corners are apart, in units of `vertices` (V, 3), or None if no face is seen."""
     from talkmesh.rig import place
 
@@ -95,7 +100,10 @@ def _eye_distance(vertices: np.ndarray, faces: np.ndarray, name: str) -> float |
     if not np.isfinite(size) or size <= 0:
         raise TalkmeshError(f"rig {name}: its vertices have no extent")
     scale = 300.0 / size
-    points = place.face_points(place.unpainted(name, vertices * scale, faces))
+    rig = place.unpainted(name, vertices * scale, faces)
+    if colours is not None:
+        rig = dataclasses.replace(rig, colours=colours.astype(np.float32))
+    points = place.face_points(rig)
     if points is None:
         return None
     outer = points[[EYE_CORNERS[0], EYE_CORNERS[-1]]]

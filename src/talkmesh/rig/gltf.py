@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 MOVED = 0.1  # of a shape's largest motion: what moves at least so far says where the face is
 # How far the head reaches beyond that: to the sides, in widths; down and up, in heights
-SIDES, BELOW, ABOVE = 0.6, 0.4, 1.0
+SIDES, BELOW, ABOVE = 0.6, 0.4, 1.5
 
 
 @dataclass(frozen=True)

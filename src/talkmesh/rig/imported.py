@@ -57,7 +57,8 @@ def load(kind: Format, path: Path, how: Reading, name: str = "character") -> Rig
         for key, file in (("lips", how.lips), ("landmarks", how.landmarks), ("upper", how.upper))
     }
     read = _read(kind, path, how)
-    matrix = axes.normalising(name, read.neutral, read.faces, how.up, how.front, how.unit_mm or read.unit_mm)
+    unit = how.unit_mm or read.unit_mm
+    matrix = axes.normalising(name, read.neutral, read.faces, how.up, how.front, unit, read.colours)
     names, deltas = with_stand_ins(read.names, read.deltas @ matrix.T.astype(np.float32))
     return place.complete(
         name,
