@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from talkmesh import params
 from talkmesh.animate import animate, load, write_bundle
-from talkmesh.contracts import PREDICTIONS, RIGS, clip_audio, read_kept, write_prediction
+from talkmesh.contracts import PREDICTIONS, Track, clip_audio, write_prediction
 from talkmesh.log import setup
 from talkmesh.media import read_audio
 from talkmesh.strips import write_strip
@@ -15,13 +15,14 @@ from talkmesh.strips import write_strip
 
 def main(method: str) -> None:
     """Write models/bundles/<method> and predictions/<method>."""
+    track = params.section(Track, "track")
     variant = params.read()["animated"][method]
     folder = Path("models/bundles") / method
-    parts = Path("models/transcoder") / variant, Path("models/regressor/cg")
-    write_bundle(folder, *parts, RIGS / "character.npz")
+    parts = Path("models/transcoder") / variant, Path(f"models/regressor/{track.name}")
+    write_bundle(folder, *parts, track.rig_file)
     bundle = load(folder)
-    for row in tqdm(list(read_kept("test").itertuples()), desc=method):
-        animation = animate(bundle, read_audio(clip_audio(str(row.clip))), int(row.frames))
+    for row in tqdm(list(track.tests().itertuples()), desc=method):
+        animation = animate(bundle, read_audio(clip_audio(str(row.clip), Path(track.clips))), int(row.frames))
         write_prediction(PREDICTIONS / method / f"{row.clip}.npz", animation.vertices, bundle.fps, bundle.rig)
         write_strip(PREDICTIONS / method, str(row.clip), animation.decoded, animation.translated)
 

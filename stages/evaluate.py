@@ -6,7 +6,7 @@ import argparse
 import logging
 
 from talkmesh import log as log_format
-from talkmesh.contracts import RESULTS
+from talkmesh.contracts import RESULTS, Track
 from talkmesh.evaluation import EvaluateParams, evaluate, write_result
 from talkmesh.params import read, section
 
@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 
 
 def main(method: str) -> None:
-    result, per_clip = evaluate(method, section(EvaluateParams, "evaluate"), str(read()["corpus"]))
+    track, how = section(Track, "track"), section(EvaluateParams, "evaluate")
+    result, per_clip = evaluate(method, track, how, str(read()["corpus"]))
     write_result(method, result, per_clip)
     for name, value in result["methods"][method].items():
         if name != "skipped":

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from talkmesh import params
 from talkmesh.animate import assemble, translate
-from talkmesh.contracts import PREDICTIONS, RIGS, read_crops, read_kept, write_prediction
+from talkmesh.contracts import PREDICTIONS, Track, read_crops, read_kept, write_prediction
 from talkmesh.framing import soft_mask
 from talkmesh.log import setup
 from talkmesh.models.images import colour_statistics
@@ -26,9 +26,9 @@ class PseudoStage:
 
 def main(method: str) -> None:
     """Translate the crops of the chosen splits and write predictions/<method>."""
-    stage = params.section(PseudoStage, "pseudo")
-    parts = Path("models/transcoder") / stage.methods[method], Path("models/regressor/cg")
-    bundle = assemble(*parts, RIGS / "character.npz")
+    stage, track = params.section(PseudoStage, "pseudo"), params.section(Track, "track")
+    parts = Path("models/transcoder") / stage.methods[method], Path(f"models/regressor/{track.name}")
+    bundle = assemble(*parts, track.rig_file)
     mask = soft_mask(bundle.framing)
     table = read_kept()
     for row in tqdm(list(table[table["split"].isin(stage.splits)].itertuples()), desc=method):

@@ -8,8 +8,8 @@ import numpy as np
 from tqdm import tqdm
 
 from talkmesh import log as log_format
-from talkmesh.contracts import PREDICTIONS, RIGS, write_prediction
-from talkmesh.evaluation import STILL, EvaluateParams, judged_clips
+from talkmesh.contracts import PREDICTIONS, Track, write_prediction
+from talkmesh.evaluation import STILL, judged_clips
 from talkmesh.params import section
 from talkmesh.rig import read_rig
 
@@ -17,9 +17,8 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    params = section(EvaluateParams, "evaluate")
-    rig = read_rig(RIGS / f"{params.rig}.npz")
-    clips = judged_clips()
+    track = section(Track, "track")
+    rig, clips = read_rig(track.rig_file), judged_clips(track)
     for clip in tqdm(clips, desc="still", unit="clip"):
         still = np.broadcast_to(rig.neutral, (clip.frames, *rig.neutral.shape))
         write_prediction(PREDICTIONS / STILL / f"{clip.name}.npz", still, clip.fps, rig)

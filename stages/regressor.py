@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from talkmesh import params, tracking
-from talkmesh.contracts import RENDERS, RIGS, read_renders
+from talkmesh.contracts import RENDERS, Track, read_renders
 from talkmesh.fitting import RegressorStage, fit_regressor, work_folder
 from talkmesh.log import setup
 from talkmesh.models.store import write_regressor
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 def main(track: str) -> None:
     """Train and write models/regressor/<track>."""
     stage = params.section(RegressorStage, "regressor")
-    renders, rig = read_renders(RENDERS / track), read_rig(RIGS / "character.npz")
+    renders, rig = read_renders(RENDERS / track), read_rig(params.section(Track, "track").rig_file)
     work = work_folder("regressor", stage, rig.hash, renders.images, renders.poses)
     folder = Path("models/regressor") / track
     with tracking.run("regressor", track, stage) as log:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from talkmesh import log as log_format
-from talkmesh.evaluation import EvaluateParams
+from talkmesh.contracts import Track
 from talkmesh.files import write_json
 from talkmesh.params import read, section
 from talkmesh.report import METRICS_FILE, ReportParams, build, collect
@@ -17,7 +17,7 @@ def main() -> None:
     values = read()
     results = collect([str(m) for m in values["methods"]], str(values["corpus"]))
     write_json(METRICS_FILE, results)
-    page = build(results, section(ReportParams, "report"), section(EvaluateParams, "evaluate"))
+    page = build(results, section(ReportParams, "report"), section(Track, "track"))
     log.info("open %s", page)
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from talkmesh import params, tracking
-from talkmesh.contracts import RENDERS, RIGS, read_kept, read_renders
+from talkmesh.contracts import RENDERS, Track, read_kept, read_renders
 from talkmesh.domains import read_real
 from talkmesh.errors import TalkmeshError
 from talkmesh.fitting import TranscoderStage, decoded_sheet, fit_transcoder, work_folder
@@ -25,10 +25,10 @@ def main(variant: str) -> None:
     if variant not in variants:
         raise TalkmeshError(f"params.yaml: variants has no '{variant}'; known are {', '.join(variants)}")
     stage = params.section(TranscoderStage, "transcoder", variants[variant])
-    framing = Framing.of_params()
+    track, framing = params.section(Track, "track"), Framing.of_params()
     speech = stage.model.speech if stage.model.with_speech else None
     real, held_out = (read_real(read_kept(split), framing, speech) for split in ("train", "val"))
-    renders, rig = read_renders(RENDERS / "cg"), read_rig(RIGS / "character.npz")
+    renders, rig = read_renders(RENDERS / track.name), read_rig(track.rig_file)
     taken = Path(stage.start) / "weights.safetensors"
     start = [taken] if taken.exists() else []
     images = [clip.images for clip in real.clips]

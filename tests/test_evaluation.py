@@ -1,6 +1,8 @@
 """One method judged on a made-up project: the contract of its result, what is absent, skipped or wrong."""
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,13 @@ from stages import evaluate as evaluate_stage
 from stages import reference
 from talkmesh import contracts
 from talkmesh.errors import TalkmeshError
-from talkmesh.evaluation import NEED_TRUTH, interval, judged_clips
-from tiny_project import CLIPS, FPS, FRAMES, make
+from talkmesh.evaluation import NEED_FILM, NEED_TRUTH, interval, judged_clips
+from talkmesh.framing import Framing, window
+from talkmesh.rig import read_rig, write_rig
+from talkmesh.rig.transfer import Transfer, write_transfer
+from tiny_project import CLIPS, FPS, FRAMES, make, poses
 
+TRACK = contracts.Track("cg", "character", "data/clips")
 MEASURED_ON_FILM = {
     *("lle_px", "lle_clip_px", "lle_percent", "opening_r", "opening_sd_ratio", "opening_lag_ms", "jitter_mm")
 }
@@ -116,15 +122,57 @@ def test_no_test_clip_is_an_error(project: Path) -> None:
     table = contracts.read_clips()
     contracts.write_clips(table.assign(split="train"))
     with pytest.raises(TalkmeshError, match="no test clip"):
-        judged_clips()
+        judged_clips(TRACK)
 
 
 def test_dropped_crops_are_not_judged(project: Path) -> None:
     table = pd.read_csv(contracts.CROPS / "crops.csv")
     table["dropped_why"] = ["", "a face in 3 of 20 frames", ""]
     table.to_csv(contracts.CROPS / "crops.csv", index=False)
-    assert [clip.name for clip in judged_clips()] == ["talk_a", "talk_c"]
-    assert judged_clips()[0].fps == FPS
+    assert [clip.name for clip in judged_clips(TRACK)] == ["talk_a", "talk_c"]
+    assert judged_clips(TRACK)[0].fps == FPS
+
+
+def test_clips_of_sound_alone_are_judged_against_meshes_and_truth_is_carried_to_another_topology(
+    project: Path,
+) -> None:
+    """The second rig opens twice as far, and its shapes are in another order: truth reaches it through the transfer."""
+    rig = read_rig(contracts.RIGS / "character.npz")
+    second = dataclasses.replace(
+        rig, name="second", names=("smile", "open"), deltas=rig.deltas[::-1] * np.array([1, 2])[:, None, None]
+    )
+    write_rig(contracts.RIGS / "second.npz", second)
+    swap = np.array([[0, 1.0], [0.5, 0]])  # half the weight opens as far
+    carried = Transfer(rig.names, second.names, rig.hash, second.hash, np.eye(2), swap)
+    write_transfer(contracts.RIGS / "second.transfer.npz", carried)
+    corners = rig.neutral[rig.landmarks[[0, 10]], :2]
+    camera = window(*corners, Framing(32, 1.9, 0.5, False), y_up=True)
+    picture = np.zeros((32, 32, 3), np.uint8)
+    renders = contracts.Renders(picture[None], np.zeros((1, 2)), picture, camera)
+    contracts.write_renders(renders, contracts.RENDERS / "second")
+    shutil.copytree(contracts.CLIPS, contracts.UNSEEN / "voices")
+    numbers = (project / "params.yaml").read_text()
+    track = "{name: second, rig: second, clips: data/unseen/voices}"
+    (project / "params.yaml").write_text(
+        numbers.replace("{name: cg, rig: character, clips: data/clips}", track)
+    )
+    for clip in CLIPS:
+        pose = np.column_stack([poses(clip)[:, 1], poses(clip)[:, 0] / 2])
+        contracts.write_prediction(
+            contracts.PREDICTIONS / "exact" / f"{clip}.npz", second.vertices(pose), FPS, second
+        )
+    evaluate_stage.main("exact")
+    result = json.loads((contracts.RESULTS / "exact.json").read_text())
+    values = result["methods"]["exact"]
+    assert values["lve_mm"]["mean"] == pytest.approx(0, abs=1e-4)
+    assert values["lve_mm"]["n_clips"] == 3
+    assert set(values) == {*NEED_TRUTH, "jitter_mm"}
+    assert set(result["absent"]) == set(NEED_FILM)
+    assert (result["track"], result["measured_on"]["clips_of"]) == ("second", "data/unseen/voices")
+    reference.main()
+    evaluate_stage.main("still")
+    still = json.loads((contracts.RESULTS / "still.json").read_text())["methods"]["still"]
+    assert still["lve_mm"]["mean"] > 3
 
 
 def test_interval_is_students() -> None:

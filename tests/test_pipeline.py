@@ -70,6 +70,7 @@ def project(tmp_path_factory):
     for name in ("src", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "dvc.yaml", folder)
+    (folder / "data/rigs").mkdir(parents=True)
     numbers = params.merged(params.read(ROOT / "params.yaml"), TINY)
     (folder / "params.yaml").write_text(yaml.safe_dump(numbers, sort_keys=False))
     write_corpus(params.section(SampleConfig, "sample", path=folder / "params.yaml"), folder)
@@ -122,5 +123,4 @@ def test_a_second_repro_does_nothing_and_an_edit_remakes_only_what_it_changes(pr
     (project / "params.yaml").write_text(yaml.safe_dump(numbers, sort_keys=False))
     said = repro(project, "--dry")
     ran = {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")}
-    # reference reads the section too, for the rig and the track
-    assert ran == {"evaluate@ours", "evaluate@pseudo", "evaluate@still", "reference@still", "report"}
+    assert ran == {"evaluate@ours", "evaluate@pseudo", "evaluate@still", "report"}

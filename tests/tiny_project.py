@@ -25,7 +25,8 @@ RINGS = 6  # outer lips, inner lips, mouth inside; and outwards: skin, skin, rim
 PARAMS = """
 corpus: {corpus}
 methods: [ours, pseudo, still]
-evaluate: {{track: cg, rig: character, max_lag_s: 0.2}}
+track: {{name: cg, rig: character, clips: data/clips}}
+evaluate: {{max_lag_s: 0.2}}
 report: {{clips: 2, strip: 5, size: 64, shown: [ours, pseudo]}}
 """
 

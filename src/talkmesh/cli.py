@@ -56,6 +56,14 @@ examples:
   talkmesh sample --curves weights.npz --audio sounds/ --corpus facegood --test take_4
   talkmesh sample --meshes
 """
+VOCASET = """\
+Read VOCASET's folder of training data and a FLAME model, both yours under their own licences, into a corpus of
+speech and meshes without video: data/raw/vocaset, data/ground_truth/vocaset, at the rate of `segment.fps`.
+Four sentences of one speaker are for testing; all others, of all speakers, for training.
+
+examples:
+  talkmesh vocaset trainingdata --flame generic_model.pkl --masks FLAME_masks.pkl
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -137,6 +145,11 @@ def _parser() -> argparse.ArgumentParser:
         help="the trained model (default: %(default)s)",
     )  # fmt: skip
     command("scores", _scores, "print the scores of the last run, and where to look")
+    vocaset = command("vocaset", _vocaset, "read VOCASET into a corpus of speech and meshes", VOCASET)
+    vocaset.add_argument("folder", type=Path, metavar="FOLDER", help="where data_verts.npy lies")
+    vocaset.add_argument("--flame", type=Path, metavar="MODEL", required=True, help="FLAME's .pkl or .npz")
+    vocaset.add_argument("--masks", type=Path, metavar="FILE", help="FLAME_masks.pkl: lips and upper face")
+    vocaset.add_argument("--speaker", metavar="NAME", help="whose last four sentences are for testing")
     doctor = command("doctor", _doctor, "check this machine, say what to install", DOCTOR)
     doctor.add_argument("--json", action="store_true", help="for machines")
     profile = command("profile", _profile, "lay a profile over params.yaml", PROFILE)
@@ -190,6 +203,19 @@ def _animate(arguments: argparse.Namespace) -> None:
     animate_file(arguments.bundle, arguments.sound, arguments.out)
     for path in arguments.out:
         print(path)
+
+
+def _vocaset(arguments: argparse.Namespace) -> None:
+    _speak()
+    from talkmesh import vocaset
+    from talkmesh.clips import Segmenting
+    from talkmesh.params import section
+    from talkmesh.rig.imported import Reading
+
+    data = vocaset.open_vocaset(arguments.folder)
+    rig_of = vocaset.on_flame(arguments.flame, arguments.masks, Reading().expressions)
+    fps = section(Segmenting, "segment").fps
+    print(vocaset.write_corpus(data, rig_of, fps, arguments.speaker or vocaset.SUBJECTS[0]))
 
 
 def _scores(_: argparse.Namespace) -> None:

@@ -19,7 +19,10 @@ from talkmesh.rig import Rig
 RAW = Path("data/raw")
 GROUND_TRUTH = Path("data/ground_truth")
 CURVES = Path("data/curves")
+RIG_FILES = Path("data/rigs")
 CLIPS = Path("data/clips")
+UNSEEN = Path("data/unseen")
+POSES = Path("data/poses")
 CROPS = Path("data/crops")
 RENDERS = Path("data/renders")
 RIGS = Path("models/rigs")
@@ -174,6 +177,28 @@ def read_kept(split: str | None = None, clips: Path = CLIPS, crops: Path = CROPS
     report = read_crop_table(crops)
     table = read_clips(clips, split)
     return table[table["clip"].isin(report["clip"][report["dropped_why"] == ""])].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Track:
+    """The section `track`: the topology that is animated and judged.
+
+    name : of its renders and regressor; rig : its file in models/rigs; clips : the folder whose test clips are
+    animated and judged, data/clips or one below data/unseen, where there is sound but no film.
+    """
+
+    name: str
+    rig: str
+    clips: str
+
+    @property
+    def rig_file(self) -> Path:
+        return RIGS / f"{self.rig}.npz"
+
+    def tests(self) -> pd.DataFrame:
+        """Return the table of the clips to be animated and judged."""
+        folder = Path(self.clips)
+        return read_kept("test", folder) if folder == CLIPS else read_clips(folder, "test")
 
 
 @dataclass(frozen=True)

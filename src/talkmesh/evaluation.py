@@ -23,12 +23,11 @@ from talkmesh.contracts import (
     PREDICTIONS,
     RENDERS,
     RESULTS,
-    RIGS,
     Crops,
     Speaker,
+    Track,
     read_crops,
     read_ground_truth,
-    read_kept,
     read_prediction,
     read_speakers,
 )
@@ -36,6 +35,7 @@ from talkmesh.errors import TalkmeshError
 from talkmesh.files import read_json, replacing, write_json
 from talkmesh.landmarks import LIPS, opening_of_lips
 from talkmesh.rig import Rig, read_rig
+from talkmesh.rig.transfer import Transfer, read_transfer
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +48,13 @@ NEED_TRUTH = (
     *("lve_mm", "lve_sq_mm2", "lve_centered_mm", "lve_rms_mm", "mve_mm"),
     *("opening_truth_r", "opening_truth_sd_ratio", "opening_truth_lag_ms"),
 )
+NEED_FILM = ("lle_px", "lle_clip_px", "lle_percent", "opening_r", "opening_sd_ratio", "opening_lag_ms")
 
 
 @dataclass(frozen=True)
 class EvaluateParams:
-    """track : its renders' camera is used; rig : file in models/rigs; max_lag_s : largest lag looked for."""
+    """max_lag_s : largest lag of the lip opening that is looked for."""
 
-    track: str
-    rig: str
     max_lag_s: float
 
 
@@ -75,6 +74,12 @@ def read_camera(folder: Path) -> np.ndarray:
     return camera
 
 
+def read_carried(track: Track) -> Transfer | None:
+    """Return how expressions of the character reach the track's rig; None for the character itself."""
+    path = track.rig_file.with_suffix(".transfer.npz")
+    return read_transfer(path) if path.exists() else None
+
+
 def mesh_opening(vertices: np.ndarray, rig: Rig, camera: np.ndarray) -> np.ndarray:
     """Return the lip opening (T,) of meshes (T, V, 3)."""
     return opening_of_lips(project(vertices[:, rig.landmarks], camera))
@@ -89,7 +94,7 @@ def clip_metrics(
     predicted: np.ndarray,
     rig: Rig,
     camera: np.ndarray,
-    crops: Crops,
+    crops: Crops | None,
     mouth_px: float,
     fps: float,
     max_lag_s: float,
@@ -102,6 +107,7 @@ def clip_metrics(
     ----------
     predicted : (T, V, 3), mm
     camera : (2, 3), mm to crop pixels
+    crops : None for a clip without film: then the metrics of the filmed lips are absent
     mouth_px : mouth width of the speaker's neutral crop
     truth : (T, V, 3), mm, or None: then the metrics that need it are absent
     where : names the clip in errors
@@ -122,6 +128,9 @@ def clip_metrics(
         values["opening_truth_r"] = metrics.opening_r(*pair)
         values["opening_truth_sd_ratio"] = metrics.opening_sd_ratio(*pair)
         values["opening_truth_lag_ms"] = metrics.opening_lag_ms(*pair, fps, max_lag_s)
+    values["jitter_mm"] = metrics.jitter_mm(predicted[:, rig.lips])
+    if crops is None:
+        return values
     p, real = metrics.same_length(predicted, crops.landmarks[:, list(LIPS)], f"{where}, against its crops")
     good = good_frames(crops)[: len(p)]
     if not good.any():
@@ -136,7 +145,6 @@ def clip_metrics(
     values["opening_r"] = metrics.opening_r(*pair, good)
     values["opening_sd_ratio"] = metrics.opening_sd_ratio(*pair, good)
     values["opening_lag_ms"] = metrics.opening_lag_ms(*pair, fps, max_lag_s, good)
-    values["jitter_mm"] = metrics.jitter_mm(predicted[:, rig.lips])
     return values
 
 
@@ -158,55 +166,69 @@ def interval(values: Sequence[float] | np.ndarray) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Clip:
-    """A test clip; frames is its length in the clip table."""
+    """A test clip; frames is its length in the clip table, folder that of its sound and truth."""
 
     name: str
     speaker: str
     fps: float
     frames: int
+    folder: Path
+
+    @property
+    def crops(self) -> Crops | None:
+        """Its crops; None if there is no film of it."""
+        return read_crops(self.name) if self.folder.parent == CLIPS else None
 
 
-def judged_clips() -> list[Clip]:
-    """Return the clips that are judged: those of the test split whose faces were found.
+def judged_clips(track: Track) -> list[Clip]:
+    """Return the clips that are judged: those of the test split, and of filmed ones those whose faces were found.
 
     Raises
     ------
     TalkmeshError
         If there is none.
     """
-    table = read_kept("test")
+    table = track.tests()
     columns = (table[name] for name in ("clip", "speaker", "fps", "frames"))
-    clips = [Clip(str(c), str(s), float(f), int(n)) for c, s, f, n in zip(*columns, strict=True)]
+    clips = [
+        Clip(str(c), str(s), float(f), int(n), Path(track.clips) / str(c))
+        for c, s, f, n in zip(*columns, strict=True)
+    ]
     if not clips:
         raise TalkmeshError(
-            f"{CLIPS}/clips.csv has no test clip with crops in {CROPS}: set segment.test above 0"
+            f"{track.clips}/clips.csv has no test clip with crops in {CROPS}: set segment.test above 0"
         )
     return clips
 
 
-def clip_truth(clip: str, rig: Rig) -> np.ndarray | None:
-    """Return the exact vertices (T, V, 3) in mm of a clip, or None if there are none for this rig."""
-    path = CLIPS / clip / "ground_truth.npz"
-    return read_ground_truth(path).on(rig) if path.exists() else None
+def clip_truth(clip: Clip, rig: Rig, carried: Transfer | None = None) -> np.ndarray | None:
+    """Return the exact vertices (T, V, 3) in mm of a clip, or None if there are none for this rig.
+
+    `carried` brings truth that is given as weights to another topology's rig, as it brought the poses of its renders.
+    """
+    path = clip.folder / "ground_truth.npz"
+    if not path.exists():
+        return None
+    truth = read_ground_truth(path)
+    return (truth if carried is None else carried.truth(truth)).on(rig)
 
 
-def predicted_vertices(method: str, clip: str, rig: Rig) -> np.ndarray:
+def predicted_vertices(method: str, clip: Clip, rig: Rig, truth: np.ndarray | None) -> np.ndarray:
     """Return what `method` predicts for a clip, (T, V, 3) mm; the method `truth` is the truth itself."""
     if method == TRUTH:
-        truth = clip_truth(clip, rig)
         if truth is None:
-            raise TalkmeshError(f"clip {clip} has no ground truth for the rig {rig.name}")
+            raise TalkmeshError(f"clip {clip.name} has no ground truth for the rig {rig.name}")
         return truth
-    return read_prediction(PREDICTIONS / method / f"{clip}.npz", rig)
+    return read_prediction(PREDICTIONS / method / f"{clip.name}.npz", rig)
 
 
-def why_skipped(method: str, clips: list[Clip], rig: Rig) -> str | None:
+def why_skipped(method: str, clips: list[Clip], rig: Rig, truths: dict[str, np.ndarray | None]) -> str | None:
     """Return why a method cannot be judged at all, or None.
 
     A stage that cannot run its method writes ``predictions/<method>/skipped.json`` with a "reason".
     """
     if method == TRUTH:
-        return None if clip_truth(clips[0].name, rig) is not None else _no_truth(clips, rig)
+        return None if truths[clips[0].name] is not None else _no_truth(clips, rig)
     note = PREDICTIONS / method / "skipped.json"
     if note.exists():
         return str(read_json(note)["reason"])
@@ -216,12 +238,14 @@ def why_skipped(method: str, clips: list[Clip], rig: Rig) -> str | None:
 
 
 def _no_truth(clips: list[Clip], rig: Rig) -> str:
-    if (CLIPS / clips[0].name / "ground_truth.npz").exists():
+    if (clips[0].folder / "ground_truth.npz").exists():
         return f"the corpus' ground truth does not apply to the rig {rig.name}"
     return "the corpus has no ground truth"
 
 
-def evaluate(method: str, params: EvaluateParams, corpus: str) -> tuple[dict[str, Any], pd.DataFrame]:
+def evaluate(
+    method: str, track: Track, params: EvaluateParams, corpus: str
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Judge a method on all test clips.
 
     Returns
@@ -235,15 +259,17 @@ def evaluate(method: str, params: EvaluateParams, corpus: str) -> tuple[dict[str
     TalkmeshError
         If some clips are predicted and others are not, or a clip's arrays do not fit each other.
     """
-    rig = read_rig(RIGS / f"{params.rig}.npz")
-    camera = read_camera(RENDERS / params.track)
-    clips, speakers = judged_clips(), read_speakers()
-    size = read_crops(clips[0].name).images.shape[1]
+    rig, carried = read_rig(track.rig_file), read_carried(track)
+    camera = read_camera(RENDERS / track.name)
+    clips = judged_clips(track)
+    first = clips[0].crops
+    speakers = read_speakers() if first is not None else {}
     result: dict[str, Any] = {
         "corpus": corpus,
-        "track": params.track,
+        "track": track.name,
         "measured_on": {
-            "crop_px": size,
+            "clips_of": track.clips,
+            "crop_px": None if first is None else first.images.shape[1],
             "landmarks": LANDMARKS,
             "rig": rig.name,
             "rig_hash": rig.hash,
@@ -252,19 +278,19 @@ def evaluate(method: str, params: EvaluateParams, corpus: str) -> tuple[dict[str
         },
         "absent": {},
     }
-    reason = why_skipped(method, clips, rig)
+    truths = {clip.name: clip_truth(clip, rig, carried) for clip in clips}
+    reason = why_skipped(method, clips, rig, truths)
     if reason is not None:
         log.warning("%s is not judged: %s", method, reason)
         return {**result, "methods": {method: {"skipped": reason}}}, pd.DataFrame()
-    truths = {clip.name: clip_truth(clip.name, rig) for clip in clips}
     rows = [
         {"clip": clip.name, "speaker": clip.speaker, "frames": clip.frames}
         | clip_metrics(
-            predicted_vertices(method, clip.name, rig),
+            predicted_vertices(method, clip, rig, truths[clip.name]),
             rig,
             camera,
-            read_crops(clip.name),
-            _speaker(speakers, clip.speaker).mouth_px,
+            clip.crops,
+            _speaker(speakers, clip.speaker).mouth_px if speakers else 1.0,
             clip.fps,
             params.max_lag_s,
             truths[clip.name],
@@ -280,6 +306,8 @@ def evaluate(method: str, params: EvaluateParams, corpus: str) -> tuple[dict[str
     }
     if any(truth is None for truth in truths.values()):
         result["absent"] = {name: _no_truth(clips, rig) for name in NEED_TRUTH if name not in names}
+    if first is None:
+        result["absent"] |= {name: f"{track.clips} holds no film" for name in NEED_FILM}
     return result, per_clip
 
 

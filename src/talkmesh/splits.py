@@ -37,7 +37,7 @@ def split(clips: pd.DataFrame, test: Want, val: Want, seed: int, folder: Path) -
     for name, want in (("test", test), ("val", val)):
         free = chosen == "train"
         if isinstance(want, str):
-            chosen[free & clips["stem"].isin(_listed(folder / want, set(clips["stem"])))] = name
+            chosen[free & clips["stem"].isin(listed(folder / want, set(clips["stem"])))] = name
             continue
         if want < 0 or (isinstance(want, float) and want >= 1):
             raise TalkmeshError(
@@ -56,7 +56,7 @@ def split(clips: pd.DataFrame, test: Want, val: Want, seed: int, folder: Path) -
     return chosen
 
 
-def _listed(path: Path, stems: set[str]) -> set[str]:
+def listed(path: Path, stems: set[str]) -> set[str]:
     """Return the recording stems listed in a file, one a line, with or without speaker folder and suffix."""
     if not path.is_file():
         raise TalkmeshError(

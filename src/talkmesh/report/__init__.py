@@ -18,8 +18,8 @@ from talkmesh.contracts import (
     PREDICTIONS,
     RENDERS,
     RESULTS,
-    RIGS,
     Crops,
+    Track,
     neutral_crop,
     read_clips,
     read_crops,
@@ -32,12 +32,12 @@ from talkmesh.evaluation import (
     STILL,
     TRUTH,
     Clip,
-    EvaluateParams,
     clip_truth,
     good_frames,
     judged_clips,
     mesh_opening,
     read_camera,
+    read_carried,
 )
 from talkmesh.files import read_json, replacing
 from talkmesh.landmarks import LIPS, opening_of_lips
@@ -47,6 +47,7 @@ from talkmesh.report.definitions import METRICS, PREVIEWS
 from talkmesh.report.page import Picture, Report, Row, Shown, html
 from talkmesh.rig import Rig, read_rig
 from talkmesh.rig.coverage import coverage, gap_and_width, shapes_of_landmarks, shapes_of_poses
+from talkmesh.rig.transfer import Transfer
 from talkmesh.strips import read_strip
 
 log = logging.getLogger(__name__)
@@ -103,16 +104,16 @@ def collect(methods: Sequence[str], corpus: str) -> dict[str, Any]:
     }
 
 
-def build(results: dict[str, Any], params: ReportParams, evaluated: EvaluateParams, out: Path = HTML) -> Path:
+def build(results: dict[str, Any], params: ReportParams, track: Track, out: Path = HTML) -> Path:
     """Write the report folder of the `results` that `collect` gathered, and return its index.html."""
-    clips = judged_clips()
+    clips = judged_clips(track)
     methods = [m for m in params.shown if (PREDICTIONS / m / f"{clips[0].name}.npz").exists()]
     colours = {m: figures.series_colour(i) for i, m in enumerate(methods)}
     colours |= {STILL: figures.MUTED, TRUTH: figures.INK}
-    rig, camera = read_rig(RIGS / f"{evaluated.rig}.npz"), read_camera(RENDERS / evaluated.track)
+    rig, camera = read_rig(track.rig_file), read_camera(RENDERS / track.name)
     with replacing(out) as folder:
         (folder / MEDIA).mkdir(parents=True)
-        artist = _Artist(folder, rig, camera, params, {m: colours[m] for m in methods})
+        artist = _Artist(folder, rig, read_carried(track), camera, params, {m: colours[m] for m in methods})
         shown = [artist.show(clip) for clip in tqdm(clips[: params.clips], "report", unit="clip")]
         report = Report(
             results,
@@ -122,9 +123,9 @@ def build(results: dict[str, Any], params: ReportParams, evaluated: EvaluatePara
             shown,
             _spreads(results, colours),
             _training(),
-            _neutrals(folder, evaluated.track),
+            _neutrals(folder, track.name),
             _previews(folder),
-            _coverage(rig, evaluated.track),
+            _coverage(rig, track.name),
         )
         (folder / "index.html").write_text(html(report), encoding="utf-8")
     return out / "index.html"
@@ -136,27 +137,32 @@ class _Artist:
 
     folder: Path
     rig: Rig
+    carried: Transfer | None
     camera: np.ndarray
     params: ReportParams
     colours: dict[str, str]
 
     def show(self, clip: Clip) -> Shown:
         """Draw the lip opening, the video and the strip of one clip."""
-        crops, truth = read_crops(clip.name), clip_truth(clip.name, self.rig)
+        crops, truth = clip.crops, clip_truth(clip, self.rig, self.carried)
         meshes = {} if truth is None else {TRUTH: truth}
         meshes |= {m: read_prediction(PREDICTIONS / m / f"{clip.name}.npz", self.rig) for m in self.colours}
         r = {m: _per_clip(m, clip.name, "opening_r") for m in self.colours}
-        film = np.where(good_frames(crops), opening_of_lips(crops.landmarks[:, list(LIPS)]), np.nan)
-        curves = {"film": (film, figures.INK)}
+        curves = {}
+        if crops is not None:
+            film = np.where(good_frames(crops), opening_of_lips(crops.landmarks[:, list(LIPS)]), np.nan)
+            curves["film"] = (film, figures.INK)
+        else:  # the first mesh stands in for the film
+            film = mesh_opening(next(iter(meshes.values())), self.rig, self.camera)
         for method, vertices in meshes.items():
             label = "true mesh" if method == TRUTH else f"{method}, r {r[method]:.2f}"
             opening = mesh_opening(vertices, self.rig, self.camera)
             curves[label] = (opening, self.colours.get(method, figures.MUTED))
         video = f"{MEDIA}/{clip.name}.mp4"
-        frames = min(len(crops.images), *map(len, meshes.values()))
+        frames = min(len(film), *map(len, meshes.values()))
         widest = int(np.nanargmax(film[:frames]))
         pictures.write_comparison(
-            self.folder / video, clip.name, clip.fps, crops, meshes, self.rig, self.params.size, widest
+            self.folder / video, clip.folder, clip.fps, crops, meshes, self.rig, self.params.size, widest
         )
         return Shown(
             clip.name,
@@ -167,10 +173,12 @@ class _Artist:
             self._strip(clip.name, crops, meshes, pictures.spaced(film[:frames], self.params.strip)),
         )
 
-    def _strip(self, clip: str, crops: Crops, meshes: dict[str, np.ndarray], chosen: np.ndarray) -> list[Row]:
+    def _strip(
+        self, clip: str, crops: Crops | None, meshes: dict[str, np.ndarray], chosen: np.ndarray
+    ) -> list[Row]:
         """Draw the film, each method's decoded faces and each mesh in the `chosen` frames."""
-        size = crops.images.shape[1]
-        rows = [self._row(clip, "film", "", np.asarray(crops.images[chosen]))]
+        size = round(2 * float(self.camera[0, 2])) if crops is None else crops.images.shape[1]
+        rows = [] if crops is None else [self._row(clip, "film", "", np.asarray(crops.images[chosen]))]
         for method, vertices in sorted(meshes.items(), key=lambda item: item[0] == TRUTH):
             decoded = read_strip(PREDICTIONS / method, clip)
             if decoded is not None:

@@ -152,7 +152,8 @@ METRICS = {metric.name: metric for metric in AGAINST_MESHES + AGAINST_FILM}
 PREVIEWS = {
     "segment": "one frame of each of some clips",
     "crop": "the neutral frame and crops of some clips",
-    "rig": "the character",
+    "rig": "the character; its upper face (blue), lips (yellow) and lip landmarks (green)",
+    "transfer": "expressions of the character on the second topology",
     "perform": "poses it was rendered in",
     "render": "pictures that the models learn from",
     "transcoder": "held-out faces and what is decoded from them",

@@ -87,19 +87,22 @@ def comparison(panes: Mapping[str, Iterable[np.ndarray]], size: int) -> Iterator
 
 def write_comparison(
     path: Path,
-    clip: str,
+    clip: Path,
     fps: float,
-    crops: Crops,
+    crops: Crops | None,
     meshes: Mapping[str, np.ndarray],
     rig: Rig,
     size: int,
     poster: int,
 ) -> None:
-    """Write an mp4 with the clip's sound: the film, then each of the labelled `meshes` (T, V, 3) in mm.
+    """Write an mp4 with the sound of the clip in folder `clip`: the film if there is one, then each of the labelled
+    `meshes` (T, V, 3) in mm.
 
     Frame number `poster` is written beside it as PNG, the picture that stands there until the video plays.
     """
-    panes: dict[str, Iterable[np.ndarray]] = {"film": film(clip, fps, crops, size)}
+    panes: dict[str, Iterable[np.ndarray]] = {}
+    if crops is not None:
+        panes["film"] = film(clip.name, fps, crops, size)
     panes |= {label: rendered(vertices, rig, size) for label, vertices in meshes.items()}
 
     def frames() -> Iterator[np.ndarray]:
@@ -108,4 +111,4 @@ def write_comparison(
                 save_png(path.with_suffix(".png"), image)
             yield image
 
-    write_video(path, frames(), fps, read_audio(clip_audio(clip), SAMPLE_RATE))
+    write_video(path, frames(), fps, read_audio(clip_audio(clip.name, clip.parent), SAMPLE_RATE))

@@ -5,13 +5,14 @@ The data lacks eyes, teeth and brows that bear a close look; `talkmesh.rig.parts
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
 from talkmesh.render import vertex_normals
-from talkmesh.rig import Rig, parts
+from talkmesh.rig import Rig, parts, surface
 from talkmesh.rig import look as looks
 from talkmesh.rig import makehuman as mh
 from talkmesh.rig.look import Look
@@ -36,12 +37,17 @@ LANDMARKS = (
 UPPER_FACE = 716.0  # mm on the base mesh: the upper face begins at the cheekbones
 
 
-def load(identity: Identity, look: Look, name: str = "character") -> Rig:
+# Another topology of the skin: weights (n, base vertices) of its vertices, and its triangles
+Wrap = Callable[[Path, Base], tuple[sparse.csr_matrix, np.ndarray]]
+
+
+def load(identity: Identity, look: Look, name: str = "character", wrap: Wrap | None = None) -> Rig:
     """Return the head of `identity` in the colours of `look`, with all 52 ARKit shapes.
 
     Topology, shape names, lips, landmarks and upper-face set are the same for every identity. Landmarks are those
     that `talkmesh.rig.place` finds on the default character; the rig stage looks for them anew.
-    The origin is the joint between neck and head, about which heads turn.
+    The origin is the joint between neck and head, about which heads turn. `wrap` gives the skin another topology
+    (`talkmesh.rig.soma`); eyes, teeth, tongue, brows and lashes stay.
 
     Raises
     ------
@@ -58,13 +64,21 @@ def load(identity: Identity, look: Look, name: str = "character") -> Rig:
     skin_ids = np.unique(base.head)
     skin = _skin(data, base, skin_ids)
     pieces = _pieces(base, skin_ids, skin, look)
+    links = sparse.csr_matrix(sparse.eye(len(skin_ids)))
+    if wrap is not None:
+        weights, triangles = wrap(data, base)
+        links = sparse.csr_matrix(weights[:, skin_ids])
+        (head, colours), *others = pieces
+        pieces = [(parts.carried(head, links, triangles), links @ colours), *others]
     starts = np.cumsum([0, *(len(part.offset) for part, _ in pieces)])
     deltas = np.concatenate([[part.weights @ s for s in shapes] for part, _ in pieces], 1)
     deltas[:, starts[3] : starts[4]] = 0  # upper teeth stay, lower teeth move with the jaw alone
     deltas[[not n.startswith("jaw") for n in names], starts[4] : starts[5]] = 0
-    lips = np.flatnonzero(skin.lips > 0.3)
-    lips = np.union1d(lips, parts.mirrored(skin.position[lips], skin.position))
-    upper = (skin.position[:, 1] > UPPER_FACE) & (skin.face > 0.5) & (skin.socket < 0.5)
+    position = links @ skin.position
+    lips = np.flatnonzero(links @ skin.lips > 0.3)
+    lips = np.union1d(lips, surface.mirrored(position[lips], position))
+    upper = (position[:, 1] > UPPER_FACE) & (links @ skin.face > 0.5) & (links @ skin.socket < 0.5)
+    landmarks = surface.nearest(base.vertices[skin_ids[list(LANDMARKS)]], position)
     return Rig(
         name,
         np.concatenate([part.weights @ neutral + part.offset for part, _ in pieces]).astype(np.float32),
@@ -72,7 +86,7 @@ def load(identity: Identity, look: Look, name: str = "character") -> Rig:
         names,
         deltas.astype(np.float32),
         lips.astype(np.int32),
-        np.array(LANDMARKS, np.int32),
+        landmarks.astype(np.int32),
         np.flatnonzero(upper).astype(np.int32),
         np.concatenate([colours for _, colours in pieces]).astype(np.float32),
     )

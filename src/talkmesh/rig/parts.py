@@ -12,6 +12,8 @@ import numpy as np
 from scipy import sparse
 from scipy.interpolate import CubicSpline
 
+from talkmesh.rig.surface import cross, mirrored
+
 EYE_POLAR = (0.0, 4.5, 7.9, 8.9, 12.5, 17.0, 21.5, 23.4, 24.8, 29.0, 36.0, 47.0, 62.0, 80.0, 100.0)  # degrees
 EYE_SEGMENTS = 20
 # Columns of the tooth helper, from the middle to the viewer's right; rows: gum, gum margin, biting edge, behind it.
@@ -78,6 +80,11 @@ def piece(count: int, quads: np.ndarray, offset: np.ndarray) -> Part:
     n = np.arange(len(ids))
     weights = sparse.csr_matrix((np.ones(len(ids)), (n, ids)), (len(ids), count))
     return Part(weights, np.broadcast_to(offset, (len(ids), 3)), triangles(np.searchsorted(ids, quads)))
+
+
+def carried(part: Part, links: sparse.csr_matrix, faces: np.ndarray) -> Part:
+    """Return a part whose vertices are weighted sums `links` (n, vertices of `part`) of those of another."""
+    return Part(sparse.csr_matrix(links @ part.weights), links @ part.offset, faces)
 
 
 def triangles(quads: np.ndarray) -> np.ndarray:
@@ -154,17 +161,6 @@ def teeth(base: np.ndarray, upper: bool, shift: tuple[float, float, float]) -> P
             "row": np.repeat([painted for *_, painted in TOOTH_ROWS], len(along)),
         },
     )
-
-
-def mirrored(points: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Return for points (..., 3) the indices (...) of the nearest of `among` (n, 3) to their mirror images in x."""
-    flat = points.reshape(-1, 1, 3) * (-1, 1, 1)
-    return np.linalg.norm(flat - among, axis=-1).argmin(1).reshape(points.shape[:-1])
-
-
-def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the z component of the cross product of vectors (..., 2 or 3)."""
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
 
 
 def on_skin(base: np.ndarray, triangles: np.ndarray, points: np.ndarray) -> sparse.csr_matrix:
