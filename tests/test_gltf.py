@@ -336,6 +336,10 @@ def test_broken_files_are_named(tmp_path):
     fails("broken.*KeyError", lambda j: j["accessors"][0].update(componentType=1))
     fails("broken.*RecursionError", lambda j: j["nodes"][0].update(children=[0]))
     fails("no morph targets", lambda j: [p.pop("targets") for p in j["meshes"][0]["primitives"]])
+    writer = Writer()
+    writer.node(mesh=writer.mesh([writer.primitive(SHEET, FACES, DELTAS * 0)], NAMES))
+    with pytest.raises(TalkmeshError, match=r"z\.glb has no morph targets that move anything"):
+        gltf.load(writer.glb(tmp_path / "z.glb"))
     with pytest.raises(TalkmeshError, match=r"nothing\.glb cannot be read: No such file"):
         gltf.load(tmp_path / "nothing.glb")
     path = sheet(Writer()).gltf(tmp_path / "y.gltf", inside=True)

@@ -139,31 +139,23 @@ def track(frames: Iterator[np.ndarray]) -> tuple[Track, tuple[int, int]]:
         looks.append([_look(image, face[:, :2]) for face in found])
         size = (image.shape[1], image.shape[0])
     people = link([f[..., :2] for f in faces])
-    shape = people.shape
-    result = Track(
-        np.full((*shape, COUNT, 2), np.nan, np.float32),
-        np.full(shape, np.nan, np.float32),
-        np.zeros(shape, np.float32),
-        np.zeros(shape, np.float32),
-        np.zeros(shape, bool),
-    )
+    points = np.full((*people.shape, COUNT, 3), np.nan, np.float32)
+    seen = np.zeros((*people.shape, 2), np.float32)
     for p, t in np.argwhere(people >= 0):
-        face = faces[t][people[p, t]]
-        core = face[[*LIPS, *STABLE], :2]
-        result.landmarks[p, t] = face[:, :2]
-        result.yaw_deg[p, t] = yaw_deg(face)
-        result.sharpness[p, t], result.exposure[p, t] = looks[t][people[p, t]]
-        result.inside[p, t] = (core >= 0).all() and (core <= size).all()
-    return result, size
+        points[p, t], seen[p, t] = faces[t][people[p, t]], looks[t][people[p, t]]
+    core = points[:, :, [*LIPS, *STABLE], :2]
+    inside = ((core >= 0) & (core <= size)).all((2, 3))
+    return Track(points[..., :2].copy(), yaw_deg(points), seen[..., 0], seen[..., 1], np.asarray(inside)), size
 
 
 def track_cached(video: Path, fps: float, work: Path) -> tuple[Track, tuple[int, int]]:
     """Track the faces in a clip's video, or read the result of an earlier run from `work`."""
     key = content_hash(video, fps, SHA256, VERSION)
     path = work / key / "people.npz"
-    if not path.exists():
-        found, size = track(media.read_video(video, fps))
-        write_npz(path, **asdict(found), size=np.array(size))
-    kept = read_npz(path)
-    width, height = map(int, kept.pop("size"))
-    return Track(**kept), (width, height)
+    if path.exists():
+        kept = read_npz(path)
+        width, height = map(int, kept.pop("size"))
+        return Track(**kept), (width, height)
+    found, size = track(media.read_video(video, fps))
+    write_npz(path, **asdict(found), size=np.array(size))
+    return found, size

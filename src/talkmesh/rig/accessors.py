@@ -7,6 +7,7 @@ to the caller (pygltflib) or loses vertex order and blendshapes (trimesh); see d
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import json
 import struct
@@ -40,10 +41,11 @@ class Gltf:
         things: list[dict[str, Any]] = self.json.get(kind, [])
         return things
 
-    def buffer(self, index: int) -> bytes:
-        """Return the bytes of a buffer: the GLB's own, of a file beside it, or written in the JSON."""
-        uri = self["buffers"][index].get("uri")
-        return self.binary if uri is None else self._resource(uri)
+    @functools.cached_property
+    def buffers(self) -> list[memoryview]:
+        """The bytes of all buffers: the GLB's own, of files beside it, or written in the JSON."""
+        uris = [buffer.get("uri") for buffer in self["buffers"]]
+        return [memoryview(self.binary if uri is None else self._resource(uri)) for uri in uris]
 
     def _resource(self, uri: str) -> bytes:
         if uri.startswith("data:"):
@@ -57,11 +59,11 @@ class Gltf:
         except OSError:
             raise TalkmeshError(f"{self.path} refers to {uri}, which is not beside it") from None
 
-    def view(self, index: int) -> tuple[bytes, int]:
+    def view(self, index: int) -> tuple[memoryview, int]:
         """Return the bytes of a buffer view and its stride (0: packed)."""
         view = self["bufferViews"][index]
         start = view.get("byteOffset", 0)
-        return self.buffer(view["buffer"])[start : start + view["byteLength"]], view.get("byteStride", 0)
+        return self.buffers[view["buffer"]][start : start + view["byteLength"]], view.get("byteStride", 0)
 
     def array(self, index: int) -> np.ndarray:
         """Return the elements (n, width) of an accessor, normalised integers as floats in [-1, 1]."""

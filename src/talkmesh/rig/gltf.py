@@ -5,7 +5,7 @@ together is joined: shapes of one name in several meshes and primitives, and ver
 because of texture seams or hard edges, when they lie in one place and move alike (lips that merely touch do not).
 What the face does not need is left out: triangles far from what the shapes move (a body), and transparent ones.
 
-n vertices of a primitive, V of the rig, K shapes. Metres, y up.
+n vertices of a primitive, V of the rig, K shapes. The format is in metres, y up; exporters write centimetres as well.
 """
 
 from __future__ import annotations
@@ -62,8 +62,10 @@ def load(path: Path) -> RigFile:
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise TalkmeshError(f"{path} is a broken glTF file ({type(error).__name__}: {error})") from None
     given = list(dict.fromkeys(name for piece in pieces for name in piece.shapes))
-    if not given:
-        raise TalkmeshError(f"{path} has no morph targets: export the face with its shape keys")
+    if not any(delta.any() for piece in pieces for delta in piece.shapes.values()):
+        raise TalkmeshError(
+            f"{path} has no morph targets that move anything: export the face with its shape keys"
+        )
     return _joined(pieces, given)
 
 
@@ -219,7 +221,6 @@ def _joined(pieces: list[_Piece], names: list[str]) -> RigFile:
         deltas[:, kept],
         _mean_colours(pieces, origin, len(kept)),
         origin=origin,
-        unit_mm=None,  # metres by the format, but exporters write centimetres as well
     )
 
 
@@ -250,13 +251,11 @@ def _distinct(faces: np.ndarray) -> np.ndarray:
 
 def _of_head(neutral: np.ndarray, deltas: np.ndarray, names: list[str]) -> np.ndarray:
     """Return (V,) bool: which vertices lie about what the face's shapes move."""
-    known = [i for i, name in enumerate(names) if name in ARKIT or name in VISEMES]
+    moving = [i for i, delta in enumerate(deltas) if delta.any()]
     moved = np.zeros(len(neutral), bool)
-    for i in known or range(len(names)):
+    for i in [i for i in moving if names[i] in ARKIT or names[i] in VISEMES] or moving:
         far = np.linalg.norm(deltas[i], axis=1)
-        moved |= far > MOVED * max(float(far.max()), 1e-12)
-    if not moved.any():
-        raise TalkmeshError("its morph targets move nothing")
+        moved |= far > MOVED * far.max()
     low, high = neutral[moved].min(0), neutral[moved].max(0)
     wide, tall, _ = high - low
     low -= np.array([SIDES * wide, BELOW * tall, np.inf])
