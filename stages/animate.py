@@ -22,7 +22,7 @@ def main(method: str) -> None:
     write_bundle(folder, *parts, track.rig_file)
     bundle = load(folder)
     for row in tqdm(list(track.tests().itertuples()), desc=method):
-        animation = animate(bundle, read_audio(clip_audio(str(row.clip), Path(track.clips))), int(row.frames))
+        animation = animate(bundle, read_audio(clip_audio(str(row.clip), track.sounds)), int(row.frames))
         write_prediction(PREDICTIONS / method / f"{row.clip}.npz", animation.vertices, bundle.fps, bundle.rig)
         write_strip(PREDICTIONS / method, str(row.clip), animation.decoded, animation.translated)
 

@@ -208,7 +208,7 @@ def _animate(arguments: argparse.Namespace) -> None:
 def _vocaset(arguments: argparse.Namespace) -> None:
     _speak()
     from talkmesh import vocaset
-    from talkmesh.clips import Segmenting
+    from talkmesh.cutting import Segmenting
     from talkmesh.params import section
     from talkmesh.rig.imported import Reading
 

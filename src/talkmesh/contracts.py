@@ -195,6 +195,11 @@ class Track:
     def rig_file(self) -> Path:
         return RIGS / f"{self.rig}.npz"
 
+    @property
+    def sounds(self) -> Path:
+        """Where the sound of its clips is: in step with the picture, where there is one."""
+        return CROPS if Path(self.clips) == CLIPS else Path(self.clips)
+
     def tests(self) -> pd.DataFrame:
         """Return the table of the clips to be animated and judged."""
         folder = Path(self.clips)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import soundfile
 
-from talkmesh.clips import slice_truth
+from talkmesh.cutting import slice_truth
 from talkmesh.contracts import (
     CLIP_COLUMNS,
     SAMPLE_RATE,

@@ -30,7 +30,7 @@ from scipy import signal
 from tqdm import tqdm
 
 from talkmesh import contracts, media, unpickle
-from talkmesh.clips import slice_truth
+from talkmesh.cutting import slice_truth
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import replacing
 from talkmesh.rig import Rig, write_rig

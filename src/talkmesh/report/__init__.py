@@ -161,8 +161,9 @@ class _Artist:
         video = f"{MEDIA}/{clip.name}.mp4"
         frames = min(len(film), *map(len, meshes.values()))
         widest = int(np.nanargmax(film[:frames]))
+        sound = clip.folder if crops is None else CROPS / clip.name
         pictures.write_comparison(
-            self.folder / video, clip.folder, clip.fps, crops, meshes, self.rig, self.params.size, widest
+            self.folder / video, sound, clip.fps, crops, meshes, self.rig, self.params.size, widest
         )
         return Shown(
             clip.name,

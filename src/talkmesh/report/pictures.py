@@ -95,7 +95,7 @@ def write_comparison(
     size: int,
     poster: int,
 ) -> None:
-    """Write an mp4 with the sound of the clip in folder `clip`: the film if there is one, then each of the labelled
+    """Write an mp4 with the sound in the folder `clip`: the film if there is one, then each of the labelled
     `meshes` (T, V, 3) in mm.
 
     Frame number `poster` is written beside it as PNG, the picture that stands there until the video plays.
