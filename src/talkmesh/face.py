@@ -145,7 +145,9 @@ def track(frames: Iterator[np.ndarray]) -> tuple[Track, tuple[int, int]]:
         points[p, t], seen[p, t] = faces[t][people[p, t]], looks[t][people[p, t]]
     core = points[:, :, [*LIPS, *STABLE], :2]
     inside = ((core >= 0) & (core <= size)).all((2, 3))
-    return Track(points[..., :2].copy(), yaw_deg(points), seen[..., 0], seen[..., 1], np.asarray(inside)), size
+    return Track(
+        points[..., :2].copy(), yaw_deg(points), seen[..., 0], seen[..., 1], np.asarray(inside)
+    ), size
 
 
 def track_cached(video: Path, fps: float, work: Path) -> tuple[Track, tuple[int, int]]:
