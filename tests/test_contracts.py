@@ -13,7 +13,7 @@ from talkmesh.rig import Rig, read_rig, write_rig
 
 
 def table(*clips):
-    rows = [(n, "demo", "ann", f"demo/ann/{n}.mp4", 0.0, 1.0, 25.0, 25, s, why) for n, s, why in clips]
+    rows = [(n, "demo", "ann", f"demo/ann/{n}.mp4", 0.0, 1.0, 25.0, 25, s, "", why) for n, s, why in clips]
     return pd.DataFrame(rows, columns=list(c.CLIP_COLUMNS))
 
 

@@ -167,7 +167,7 @@ def write(root: Path, clips: dict[str, tuple[str, list[np.ndarray]]]) -> pd.Data
         media.write_lossless(clip_video(clip, root / "clips"), pictures, 25)
         soundfile.write(clip_audio(clip, root / "clips"), np.zeros(len(frames) * 640), 16_000)
         rows.append(
-            (clip, "c", clip[0], f"c/{clip}.mp4", 0.0, len(frames) / 25, 25.0, len(frames), split, "")
+            (clip, "c", clip[0], f"c/{clip}.mp4", 0.0, len(frames) / 25, 25.0, len(frames), split, "", "")
         )
     write_clips(pd.DataFrame(rows, columns=list(CLIP_COLUMNS)), root / "clips")
     return pd.DataFrame(rows, columns=list(CLIP_COLUMNS))

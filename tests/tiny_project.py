@@ -105,7 +105,7 @@ def make(root: Path, corpus: str = "embedded", truth: bool = True) -> Rig:
     contracts.write_renders(renders, root / contracts.RENDERS / "cg")
     rows = []
     for clip in CLIPS:
-        rows.append((clip, corpus, "anna", f"anna/{clip}.mp4", 0.0, FRAMES / FPS, FPS, FRAMES, "test", ""))
+        rows.append((clip, corpus, "anna", f"anna/{clip}.mp4", 0.0, FRAMES / FPS, FPS, FRAMES, "test", "", ""))
         vertices = rig.vertices(poses(clip))
         points = project(vertices[:, rig.landmarks], camera)
         landmarks = np.full((FRAMES, COUNT, 2), SIZE / 2, np.float32)
@@ -130,7 +130,7 @@ def make(root: Path, corpus: str = "embedded", truth: bool = True) -> Rig:
             contracts.write_prediction(
                 root / contracts.PREDICTIONS / method / f"{clip}.npz", predicted, FPS, rig
             )
-    rows.append(("silent", corpus, "anna", "anna/silent.mp4", 0, 0, FPS, 0, "", "the video has no sound"))
+    rows.append(("silent", corpus, "anna", "anna/silent.mp4", 0, 0, FPS, 0, "", "", "the video has no sound"))
     contracts.write_clips(pd.DataFrame(rows, columns=list(contracts.CLIP_COLUMNS)), root / contracts.CLIPS)
     contracts.write_speakers({"anna": Speaker("talk_a", 0, SIZE / 1.9)}, root / contracts.CROPS)
     measured = (1, 12.5, 0.2, 0.55, -11.0, 3.0, 0.9, 0.0, 1.2, 0.4)
