@@ -35,15 +35,23 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def shot(seed: int, count: int, first: int) -> list[np.ndarray]:
-    """Frames (48, 64, 3) of a wall, with their number in eight bars at the bottom."""
+    """Frames (48, 64, 3) of a wall, with their number in bars at the bottom, in Gray's code: one bar changes."""
     rng = np.random.default_rng(seed)
     wall = rng.integers(30, 220, (6, 8)).repeat(8, 0).repeat(8, 1)[..., None].repeat(3, 2).astype(np.uint8)
     frames = []
     for number in range(first, first + count):
         image = wall.copy()
-        image[40:] = picture(number)[:8]
+        image[44:] = picture(number ^ number >> 1)[:4]
         frames.append(image)
     return frames
+
+
+def number_in(image: np.ndarray) -> int:
+    code = int(sum((v > 120) << b for b, v in enumerate(image[46, 4::8, 0])))
+    number = 0
+    while code:
+        number, code = number ^ code, code >> 1
+    return number
 
 
 def said(folder: Path, name: str, spans: list[tuple[float, float]]) -> None:
@@ -69,7 +77,7 @@ def test_no_clip_crosses_a_cut_and_nothing_is_lost(tmp_path: Path) -> None:
     numbers, heard = [], []
     for clip in table.index:
         images = media.read_video(clip_video(clip, tmp_path / "clips"), 25)
-        numbers += [int(sum((v > 120) << b for b, v in enumerate(im[44, 4::8, 0]))) for im in images]
+        numbers += map(number_in, images)
         heard.append(soundfile.read(clip_audio(clip, tmp_path / "clips"))[0])
     assert numbers == list(range(175))
     whole = media.read_audio(path, SAMPLE_RATE)
@@ -194,8 +202,8 @@ def test_adding_a_recording_decodes_no_other(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(media, "decoded", frames)
     monkeypatch.setattr(cutting, "sound_chunks", chunks)
-    for name in ("a", "c"):
-        record(tmp_path / f"raw/c/p/{name}.mp4", speech([(0, 1)], 1.0))
+    for name, end in (("a", 1.0), ("c", 0.9)):
+        record(tmp_path / f"raw/c/p/{name}.mp4", speech([(0, end)], 1.0))
     segment(tmp_path)
     assert set(decoded) == {"a.mp4", "c.mp4"}
     decoded.clear()
@@ -260,7 +268,10 @@ def test_two_processes_give_the_bytes_of_one(tmp_path: Path, caplog: pytest.LogC
     one = segment(tmp_path)
     caplog.clear()
     two = segment(tmp_path / "two", dataclasses.replace(PARAMS, workers=2))
-    assert hashes(tmp_path / "clips") == hashes(tmp_path / "two/clips")
+    bytes_of = [hashes(folder / "clips") for folder in (tmp_path, tmp_path / "two")]
+    for table in bytes_of:
+        del table["clips.csv"]  # names the folder where text.mp4 lies
+    assert bytes_of[0] == bytes_of[1]
     assert one.drop(columns="dropped_why").equals(two.drop(columns="dropped_why"))
     assert "short.mp4: the sound ends at" in caplog.text  # said in another process
 
@@ -283,11 +294,11 @@ print(len(pieces), sum(p.frames for p in pieces), resource.getrusage(resource.RU
 
 
 def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path: Path) -> None:
-    """20 minutes against one: their sound alone would be 77 MB as the samples that are worked on."""
+    """Ten minutes against one: nine more of sound would be 35 MB as the samples that are worked on."""
     most = {}
     rng = np.random.default_rng(0)
     second = rng.normal(0, 0.1, (1, SAMPLE_RATE))
-    for minutes in (1, 20):
+    for minutes in (1, 10):
         path = tmp_path / f"{minutes}.mkv"
         frames = (grey(picture(k % 256)[..., 0]) for k in range(minutes * 300))
         count = minutes * 60
@@ -305,7 +316,7 @@ def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path: Path) -> 
         )
         pieces, total, most[minutes] = map(int, result.stdout.split())
         assert (pieces, total) == (3 * minutes, 300 * minutes)
-    assert most[20] - most[1] < 20_000, f"kB: {most}"
+    assert most[10] - most[1] < 12_000, f"kB: {most}"
 
 
 def encode_long(path: Path, frames, fps: int, seconds) -> None:  # type: ignore[no-untyped-def]
@@ -331,6 +342,7 @@ def encode_long(path: Path, frames, fps: int, seconds) -> None:  # type: ignore[
         out.mux(voice.encode(None))
 
 
+@pytest.mark.slow
 def test_the_voice_detector_cuts_between_sentences(tmp_path: Path) -> None:
     pytest.importorskip("silero_vad")
     pytest.importorskip("hibari")

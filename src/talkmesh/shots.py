@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 WIDTH, HEIGHT = 64, 48  # of the small pictures that are compared
 AROUND = 4  # pictures to either side that a cut is judged by
@@ -18,9 +19,10 @@ TIMES = 3.2  # against the neighbours
 RETURNED = 0.5  # pictures at most this share of the difference apart show the same shot
 
 
-def _small(frame: Any) -> np.ndarray:
+def _small(frame: Any, reformatter: VideoReformatter) -> np.ndarray:
     """Return a frame as a small grey picture of mean 0 and deviation 1, which a change of light hardly changes."""
-    grey = frame.reformat(WIDTH, HEIGHT, "gray", interpolation="AREA").to_ndarray().astype(np.float32)
+    small = reformatter.reformat(frame, WIDTH, HEIGHT, "gray", interpolation="AREA", threads=1)
+    grey = small.to_ndarray().astype(np.float32)
     return (grey - grey.mean()) / max(float(grey.std()), 4.0)
 
 
@@ -52,7 +54,7 @@ def cuts(frames: Iterable[Any]) -> Iterator[int]:
     """
     window: deque[tuple[int, np.ndarray]] = deque(maxlen=2 * (AROUND + 1))
     size: tuple[int, int] | None = None
-    previous = None
+    previous, reformatter = None, VideoReformatter()
 
     def judged() -> Iterator[int]:
         if len(window) == window.maxlen and is_cut([picture for _, picture in window]):
@@ -66,7 +68,7 @@ def cuts(frames: Iterable[Any]) -> Iterator[int]:
     for number, frame in enumerate(frames):
         if frame is previous:
             continue
-        previous, picture = frame, _small(frame)
+        previous, picture = frame, _small(frame, reformatter)
         if size != (frame.width, frame.height):
             yield from ended()
             if size is not None:
