@@ -1,0 +1,1 @@
+"""Measurements of speed and quality: `python -m benchmarks.<name> [--json]`. Final figures need a free machine."""
