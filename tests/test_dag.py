@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import shutil
 import textwrap
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from talkmesh.errors import TalkmeshError
 ROOT = Path(__file__).parents[1]
 DECLARED = dag.declared(ROOT / "dvc.yaml")
 PARAMS = params.read(ROOT / "params.yaml")
+SECOND = {"transfer", "unseen"}  # stages of the second topology, off by default
 
 
 def sections_of(name: str) -> list[tuple[type, str]]:
@@ -93,7 +95,24 @@ def test_foreach_expands_to_variants_and_methods(stages: list[dag.Stage]) -> Non
     names = {stage.name for stage in stages}
     assert {f"transcoder@{v}" for v in PARAMS["variants"]} <= names
     assert {f"evaluate@{m}" for m in PARAMS["methods"]} <= names
-    assert {name.partition("@")[0] for name in names} == set(DECLARED)
+    assert {name.partition("@")[0] for name in names} == set(DECLARED) - SECOND
+
+
+def test_the_second_topology_is_one_profile_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    profile.apply("second", tmp_path / "params.yaml", ROOT / "profiles")
+    stages = dag.stages(tmp_path)
+    assert {stage.name.partition("@")[0] for stage in stages} == set(DECLARED)
+    needs = {stage.name: {s.name for s in dag.wanted(stages, [stage.name])} for stage in stages}
+    assert {"rig", "perform", "transfer@second"} <= needs["render@second"]
+    assert {"render@second", "segment", "crop"} <= needs["transcoder@full"]
+    assert "unseen@voices" in needs["animate@ours"] & needs["evaluate@ours"]
+    assert "unseen@voices" not in needs["transcoder@full"]  # zero-shot
+    assert not any(name.endswith("@cg") for name in needs["report"])
 
 
 def test_order_puts_every_stage_after_what_it_needs(stages: list[dag.Stage]) -> None:

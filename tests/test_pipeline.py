@@ -124,3 +124,29 @@ def test_a_second_repro_does_nothing_and_an_edit_remakes_only_what_it_changes(pr
     said = repro(project, "--dry")
     ran = {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")}
     assert ran == {"evaluate@ours", "evaluate@pseudo", "evaluate@still", "report"}
+
+
+def test_the_second_topology_goes_the_same_way_and_is_judged_on_sound_it_never_saw(project):
+    """Last, since it changes the project: the profile, with the test sentences' sound as the unseen corpus."""
+    from talkmesh import profile
+
+    raw, truth = project / "data/raw", project / "data/ground_truth"
+    for line in (raw / "embedded/test.txt").read_text().split():
+        stem = Path(line).stem
+        for film in (raw / "embedded").glob(f"*/{stem}.mp4"):
+            (raw / "voices" / film.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(film, raw / "voices" / film.parent.name)
+        (truth / "voices").mkdir(exist_ok=True)
+        shutil.copy(truth / "embedded" / f"{stem}.npz", truth / "voices")
+    profile.apply("second", project / "params.yaml", ROOT / "profiles")
+    repro(project)
+    scores = json.loads((project / "reports/metrics.json").read_text())
+    assert scores["track"] == "second"
+    assert scores["measured_on"]["clips_of"] == "data/unseen/voices"
+    assert set(scores["methods"]) == {"ours", "still"}
+    for row in scores["methods"].values():
+        assert row["lve_mm"]["n_clips"] == 2
+        assert "lle_px" not in row
+    assert scores["methods"]["still"]["lve_mm"]["mean"] >= 3.0
+    assert (project / "reports/preview/transfer.png").exists()
+    assert list((project / "reports/html").rglob("*.mp4"))

@@ -105,7 +105,9 @@ def make(root: Path, corpus: str = "embedded", truth: bool = True) -> Rig:
     contracts.write_renders(renders, root / contracts.RENDERS / "cg")
     rows = []
     for clip in CLIPS:
-        rows.append((clip, corpus, "anna", f"anna/{clip}.mp4", 0.0, FRAMES / FPS, FPS, FRAMES, "test", "", ""))
+        rows.append(
+            (clip, corpus, "anna", f"anna/{clip}.mp4", 0.0, FRAMES / FPS, FPS, FRAMES, "test", "", "")
+        )
         vertices = rig.vertices(poses(clip))
         points = project(vertices[:, rig.landmarks], camera)
         landmarks = np.full((FRAMES, COUNT, 2), SIZE / 2, np.float32)

@@ -7,14 +7,20 @@ from typing import Literal
 
 import numpy as np
 
+from talkmesh import render
 from talkmesh.errors import TalkmeshError
-from talkmesh.landmarks import EYE_CORNERS
+from talkmesh.landmarks import CORNERS, EYE_CORNERS
+from talkmesh.rig import place, surface
 
 Axis = Literal["x", "y", "z", "-x", "-y", "-z"]
 # mm of a file's unit: metre, decimetre, centimetre, millimetre, foot, inch
 UNITS = (1000.0, 100.0, 10.0, 1.0, 304.8, 25.4)
 EYES_MM = 90.0  # between the outer corners of the eyes; 80 to 100 on people
 TOLERANCE = 1.35  # by which a head may be smaller or larger than people's before its unit counts as unknown
+NOSE_TIP = 4  # among MediaPipe's points
+# How far it stands out before eyes and mouth corners, of the eyes' distance: 0.3 to 0.4 on faces of any age, up to 0.23
+# on the other sides of heads in which MediaPipe sees a face
+NOSE_SHARE = 0.26
 USUAL: tuple[tuple[Axis, Axis], ...] = (
     ("y", "z"),
     ("z", "-y"),
@@ -93,9 +99,10 @@ def normalising(
 def _eye_distance(
     vertices: np.ndarray, faces: np.ndarray, name: str, colours: np.ndarray | None
 ) -> float | None:
-    """Return how far the outer eye corners are apart, in units of `vertices` (V, 3), or None if no face is seen."""
-    from talkmesh.rig import place
+    """Return how far the outer eye corners are apart, in units of `vertices` (V, 3), or None if no face is seen.
 
+    MediaPipe sees faces in crowns of heads, too: what it takes for the nose must stand out.
+    """
     size = float(np.ptp(vertices, 0).max())
     if not np.isfinite(size) or size <= 0:
         raise TalkmeshError(f"rig {name}: its vertices have no extent")
@@ -106,5 +113,10 @@ def _eye_distance(
     points = place.face_points(rig)
     if points is None:
         return None
-    outer = points[[EYE_CORNERS[0], EYE_CORNERS[-1]]]
-    return float(np.linalg.norm(outer[1] - outer[0])) / scale
+    eyes = [EYE_CORNERS[0], EYE_CORNERS[-1]]
+    distance = float(np.linalg.norm(points[eyes[1]] - points[eyes[0]]))
+    front = np.flatnonzero(render.vertex_normals(rig.neutral, faces)[:, 2] > 0)
+    front = front[surface.visible(rig.neutral, faces, front)]
+    depth = rig.neutral[front[surface.nearest(points, rig.neutral[front, :2])], 2]
+    nose = depth[NOSE_TIP] - depth[[*eyes, *CORNERS]].mean()
+    return distance / scale if nose > NOSE_SHARE * distance else None
