@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 import soundfile
 
-from talkmesh.cutting import slice_truth
 from talkmesh.contracts import (
     CLIP_COLUMNS,
     SAMPLE_RATE,
@@ -22,6 +21,7 @@ from talkmesh.contracts import (
     write_clips,
     write_ground_truth,
 )
+from talkmesh.cutting import slice_truth
 from talkmesh.errors import TalkmeshError
 from talkmesh.media import read_audio
 from talkmesh.recordings import slug
