@@ -67,7 +67,7 @@ def test_yaw_of_renders_turned_by_known_angles(model: Path) -> None:
     from scipy.spatial.transform import Rotation
 
     from heads import plain
-    from talkmesh import render
+    from talkmesh import light, render
 
     rig, size = plain(), 480
     angles = np.array([-45, -30, -15, 0, 15, 30, 45])
@@ -77,7 +77,7 @@ def test_yaw_of_renders_turned_by_known_angles(model: Path) -> None:
         turned = (rig.neutral - rig.neutral.mean(0)) @ Rotation.from_euler(
             "y", angle, degrees=True
         ).as_matrix().T
-        colours = render.shade(render.vertex_normals(turned, rig.faces), rig.colours)
+        colours = light.shade(render.vertex_normals(turned, rig.faces), rig.colours)
         frames.append(render.render(turned, rig.faces, colours, projection, (size, size)))
     result = face.track(iter(frames))[0].of(0)
     error = result.yaw_deg - angles

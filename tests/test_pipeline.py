@@ -71,6 +71,7 @@ def project(tmp_path_factory):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "dvc.yaml", folder)
     (folder / "data/rigs").mkdir(parents=True)
+    (folder / "data/curves").mkdir(parents=True)
     numbers = params.merged(params.read(ROOT / "params.yaml"), TINY)
     (folder / "params.yaml").write_text(yaml.safe_dump(numbers, sort_keys=False))
     write_corpus(params.section(SampleConfig, "sample", path=folder / "params.yaml"), folder)
