@@ -220,7 +220,8 @@ def fit_regressor(
 def decoded_sheet(model: Transcoder, real: Real, columns: int = 10) -> np.ndarray:
     """Return a picture (H, W, 3) uint8: real frames, D_R's and D_S's pictures of them, and from speech, if any."""
     clips = [real.clips[i % len(real.clips)] for i in range(columns)]
-    frames = [int(c.good.sum() * (0.3 + 0.4 * i / columns)) for i, c in enumerate(clips)]
+    known = [np.flatnonzero(c.good) for c in clips]
+    frames = [int(k[int(len(k) * (0.3 + 0.4 * i / columns))]) for i, k in enumerate(known)]
     rows: list[list[np.ndarray]] = [[], [], [], [], []]
     for clip, frame in zip(clips, frames, strict=True):
         images = to_tensor(clip.images[frame : frame + 1])
