@@ -9,6 +9,7 @@ from talkmesh.contracts import RENDERS, Track, read_renders
 from talkmesh.fitting import RegressorStage, fit_regressor, work_folder
 from talkmesh.log import setup
 from talkmesh.models.store import write_regressor
+from talkmesh.processes import processes, relaunch
 from talkmesh.rig import read_rig
 from talkmesh.train import write_curves
 
@@ -23,6 +24,8 @@ def main(track: str) -> None:
     folder = Path("models/regressor") / track
     with tracking.run("regressor", track, stage) as log:
         model, curves = fit_regressor(stage, renders, rig, work, log)
+        if not processes().first:
+            return
         write_regressor(folder, model, rig.hash)
         write_curves(folder / "curves.csv", curves)
         log.write_id(folder / "run.json")
@@ -31,4 +34,5 @@ def main(track: str) -> None:
 
 if __name__ == "__main__":
     setup()
+    relaunch("stages.regressor")
     main(sys.argv[1])

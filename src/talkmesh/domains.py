@@ -21,6 +21,7 @@ from talkmesh.media import read_audio
 from talkmesh.models.images import colour_statistics, match_colours
 from talkmesh.models.speech import SpeechConfig, features
 from talkmesh.models.transcoder import Batch
+from talkmesh.processes import processes
 from talkmesh.rig import Rig
 
 _CORNERS = [LIPS.index(i) for i in CORNERS]
@@ -199,14 +200,14 @@ class Sampler:
         self.mask = soft_mask(framing)
 
     def draw(self, rng: np.random.Generator, device: torch.device) -> Batch:
-        """Draw one batch. Clips are drawn by length, frames among the good ones, renders evenly."""
+        """Draw one batch, this process' share of it. Clips are drawn by length, frames among the good ones, renders
+        evenly."""
+        team = processes()
         chosen = rng.choice(len(self.weights), self.windows, p=self.weights / self.weights.sum())
+        places = [self._place(int(index), rng) for index in chosen]
         images, colours, shapes, window, frame, speech = [], [], [], [], [], []
-        for w, index in enumerate(chosen):
+        for w, (index, start, picked) in enumerate(team.share(places)):
             clip = self.real.clips[index]
-            start = int(rng.choice(self.starts[index]))
-            inside = np.flatnonzero(clip.good[start : start + self.window])
-            picked = rng.choice(inside, self.frames, replace=len(inside) < self.frames)
             images.append(clip.images[start + picked])
             colours.append(np.repeat(clip.colours[None], self.frames, 0))
             shapes.append(clip.shapes[start + picked])
@@ -214,7 +215,7 @@ class Sampler:
             frame += picked.tolist()
             if clip.speech is not None:
                 speech.append(self._speech(clip, start))
-        drawn = np.sort(rng.integers(0, len(self.renders.images), self.synthetic))
+        drawn = np.sort(team.share(rng.integers(0, len(self.renders.images), self.synthetic)))
         own, wanted = torch.from_numpy(np.concatenate(colours)), torch.from_numpy(self.real.colours)
         real = matched(to_tensor(np.concatenate(images)), own, wanted, self.mask)
         return Batch(
@@ -228,6 +229,12 @@ class Sampler:
             self.window,
             torch.from_numpy(np.stack(speech)).to(device) if speech else None,
         )
+
+    def _place(self, index: int, rng: np.random.Generator) -> tuple[int, int, np.ndarray]:
+        """Draw a window of a clip: the clip, where the window begins, and its frames (`frames`,), among the good."""
+        start = int(rng.choice(self.starts[index]))
+        inside = np.flatnonzero(self.real.clips[index].good[start : start + self.window])
+        return index, start, rng.choice(inside, self.frames, replace=len(inside) < self.frames)
 
     def _speech(self, clip: Clip, start: int) -> np.ndarray:
         """Cut a window of speech; past the end of the clip it is padded with its last value or with silence."""

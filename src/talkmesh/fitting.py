@@ -23,10 +23,17 @@ from talkmesh.models.images import match_colours
 from talkmesh.models.regressor import Regressor, RegressorConfig, augment, rmse
 from talkmesh.models.transcoder import Transcoder, TranscoderConfig, TranscoderLoss, distance
 from talkmesh.preview import contact_sheet
+from talkmesh.processes import processes
 from talkmesh.rig import Rig
 from talkmesh.train import Log, TrainConfig, device_of, fit
 
-SOURCES = ("fitting.py", "domains.py", "train.py", "models")  # a change of these makes checkpoints stale
+SOURCES = (
+    "fitting.py",
+    "domains.py",
+    "train.py",
+    "processes.py",
+    "models",
+)  # a change of these makes checkpoints stale
 Curves = list[tuple[int, str, float, str]]
 
 
@@ -114,7 +121,11 @@ def fit_transcoder(
     def rate_of(name: str) -> float:
         return 1.0 if name.startswith("speech.") else stage.image_rate
 
-    curves = fit(model, losses, validate, stage.train, work, log, "transcoder", rate_of)
+    def picture(candidate: nn.Module) -> np.ndarray:
+        assert isinstance(candidate, Transcoder)
+        return decoded_sheet(candidate, held_out)
+
+    curves = fit(model, losses, validate, stage.train, work, log, "transcoder", rate_of, picture)
     return model.cpu(), curves
 
 
@@ -198,7 +209,8 @@ def fit_regressor(
         return (poses @ deltas).view(len(index), -1, 3) + neutral
 
     def losses(rng: np.random.Generator) -> dict[str, Tensor]:
-        index = np.sort(rng.choice(train, min(stage.model.batch, len(train)), replace=False))
+        drawn = rng.choice(train, min(stage.model.batch, len(train)), replace=False)
+        index = np.sort(processes().share(drawn))
         images = augment(to_tensor(renders.images[index]).to(device), stage.model)
         return {"rmse_mm": rmse(model(images), vertices(index), weight)}
 
@@ -219,22 +231,22 @@ def fit_regressor(
 @torch.no_grad()
 def decoded_sheet(model: Transcoder, real: Real, columns: int = 10) -> np.ndarray:
     """Return a picture (H, W, 3) uint8: real frames, D_R's and D_S's pictures of them, and from speech, if any."""
-    clips = [real.clips[i % len(real.clips)] for i in range(columns)]
-    known = [np.flatnonzero(c.good) for c in clips]
-    frames = [int(k[int(len(k) * (0.3 + 0.4 * i / columns))]) for i, k in enumerate(known)]
+    device = model.neutral.device
     rows: list[list[np.ndarray]] = [[], [], [], [], []]
-    for clip, frame in zip(clips, frames, strict=True):
-        images = to_tensor(clip.images[frame : frame + 1])
-        own = torch.from_numpy(clip.colours)[None]
+    for i in range(columns):
+        clip = real.clips[i % len(real.clips)]
+        known = np.flatnonzero(clip.good)
+        frame = int(known[int(len(known) * (0.3 + 0.4 * i / columns))])
+        images = to_tensor(clip.images[frame : frame + 1]).to(device)
+        own = torch.from_numpy(clip.colours)[None].to(device)
         seen = model.offsets_of_images(images, own)
         matched = match_colours(images, own, model.colours[0]).clamp(0, 1)
         rows[0].append(to_images(torch.lerp(images, matched, model.mask))[0])
         rows[1].append(to_images(model.real(seen))[0])
         rows[2].append(to_images(model.synthetic(seen))[0])
         if model.speech is not None and clip.speech is not None:
-            heard = model.offsets_of_speech(torch.from_numpy(clip.speech)[None], len(clip.images))[0, frame][
-                None
-            ]
+            fed = torch.from_numpy(clip.speech)[None].to(device)
+            heard = model.offsets_of_speech(fed, len(clip.images))[:, frame]
             rows[3].append(to_images(model.real(heard))[0])
             rows[4].append(to_images(model.synthetic(heard))[0])
     return contact_sheet(np.stack([image for row in rows for image in row]), columns, scale=2)

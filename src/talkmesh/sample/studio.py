@@ -224,10 +224,12 @@ def _context() -> tuple[Any, Any]:
     try:
         from talkmesh import opengl
 
-        return opengl.context(), opengl.GL
+        context = opengl.context()
+        from OpenGL import GL
     except Exception as error:  # PyOpenGL raises whatever the missing piece happens to raise
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TalkmeshError(NO_OPENGL.format(error=why)) from error
+    return context, GL
 
 
 def _program(gl: Any, vertex: str, fragment: str) -> int:
