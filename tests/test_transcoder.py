@@ -107,6 +107,21 @@ def test_without_deneutralisation_codes_are_raw():
     torch.testing.assert_close(model.offsets_of_images(images, own), raw, atol=1e-5, rtol=1e-5)
 
 
+def test_without_deneutralisation_neutral_images_are_images_like_others(monkeypatch):
+    """No decoder may then be taught what the code zero looks like: that would be de-neutralisation by another door."""
+    monkeypatch.setattr(t, "disturb", lambda x, strength: x)
+    config = dataclasses.replace(CONFIG, deneutral=False)
+    model, seen = model_of(config), []
+    monkeypatch.setattr(
+        model.synthetic,
+        "forward",
+        lambda codes: (seen.append(codes), torch.rand(len(codes), 3, SIZE, SIZE))[1],
+    )
+    t.TranscoderLoss(config, SIZE)(model, batch_of())
+    own = model.encoder(model.look(model.neutral[1:], 1))
+    torch.testing.assert_close(seen[0][-1:], own, atol=1e-5, rtol=1e-5)
+
+
 def test_neutral_image_has_zero_offset():
     model = model_of()
     offset = model.offsets_of_images(model.neutral[:1], model.colours[:1])

@@ -163,12 +163,17 @@ class Transcoder(nn.Module):
         mean, std = luminance(self.colours[domain].view(2, 3, 1, 1)).view(2)
         return (luminance(images) - mean) / std * self.mask
 
+    def codes_of_neutral(self) -> Tensor:
+        """Return the codes (2, C) of the neutral images of both domains."""
+        codes = self.encoder(torch.cat([self.look(self.neutral[i : i + 1], i) for i in (0, 1)])).float()
+        return codes if self.config.neutral_gradient else codes.detach()
+
     def neutral_codes(self) -> Tensor:
-        """Return the neutral codes (2, C) of both domains (zero without de-neutralisation)."""
+        """Return what offset codes of both domains are relative to (2, C): the neutral codes, or zero without
+        de-neutralisation."""
         if not self.config.deneutral:
             return self.neutral.new_zeros(2, self.config.code)
-        codes = torch.cat([self.encoder(self.look(self.neutral[i : i + 1], i)) for i in (0, 1)]).float()
-        return codes if self.config.neutral_gradient else codes.detach()
+        return self.codes_of_neutral()
 
     def offsets_of_images(self, images: Tensor, own: Tensor) -> Tensor:
         """Return offset codes (B, C) of real images in [0, 1] with the colour statistics `own` (B, 2, 3)."""
@@ -232,17 +237,18 @@ class TranscoderLoss(nn.Module):
 
     def forward(self, model: Transcoder, batch: Batch) -> dict[str, Tensor]:
         c, w = self.config, self.config.weights
-        neutral = model.neutral_codes()  # (2, C)
+        rest = model.codes_of_neutral()  # (2, C)
+        neutral = rest if c.deneutral else torch.zeros_like(rest)
         shown = batch.real[batch.decoded]
         seen = [model.look(x, i) for i, x in enumerate((shown, batch.synthetic))]
         codes = model.encoder(torch.cat([disturb(x, c.disturb) * model.mask for x in seen])).float()
         z_r, z_s = codes.split([len(shown), len(batch.synthetic)])
         d_r, d_s = z_r - neutral[0], z_s - neutral[1]  # eq. 1
         spread = d_r.detach().var(0).mean() + SPREAD_FLOOR
-        # the neutral images take part with the offset zero, on which both domains are hinged
-        hinge = torch.zeros_like(d_r[:1])
-        out_r = model.real(self._noisy(torch.cat([d_r, hinge]), spread))
-        out_s = model.synthetic(self._noisy(torch.cat([d_s, hinge]), spread))
+        # the neutral images take part with the offset zero, on which both domains are hinged (eq. 1)
+        hinge_r, hinge_s = (rest - neutral).split(1)
+        out_r = model.real(self._noisy(torch.cat([d_r, hinge_r]), spread))
+        out_s = model.synthetic(self._noisy(torch.cat([d_s, hinge_s]), spread))
         wanted_r = torch.cat([shown, model.neutral[:1]])
         wanted_s = torch.cat([batch.synthetic, model.neutral[1:]])
         terms = {  # eq. 2
