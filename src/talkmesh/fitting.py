@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from talkmesh.agreement import mismatch, shape_reader, shown_shapes
 from talkmesh.contracts import Renders
 from talkmesh.domains import Real, Sampler, neutral_images, to_images, to_tensor
 from talkmesh.errors import TalkmeshError
@@ -35,6 +36,7 @@ SOURCES = (
     "models",
 )  # a change of these makes checkpoints stale
 Curves = list[tuple[int, str, float, str]]
+READ = 500  # renders that the reader of lip shapes is fitted to, at each validation
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,10 @@ def fit_transcoder(
 ) -> tuple[Transcoder, Curves]:
     """Train a transcoder (eq. 5); validated on the clips of `held_out`, in the mode in which it will be used.
 
-    The score is the pixel distance between real frames and D_R's picture of them, from speech where the model has
-    E_A and from the frames themselves where not. Logged beside it: the spread of the codes (0 = collapse), the
-    distance of the neutral codes, and the anchor's reading of lip shapes.
+    Two figures make the score, their product, so that a tenth less of either counts the same: the pixel distance
+    between real frames and D_R's picture of them, and the mismatch of lip shapes between real frames and D_S's
+    picture (`agreement`); from speech where the model has E_A, from the frames themselves where not. Logged beside
+    it: the spread of the codes (0 = collapse), the distance of the neutral codes, and the anchor's reading.
     """
     torch.manual_seed(stage.train.seed)
     device = device_of(stage.train)
@@ -114,9 +117,12 @@ def fit_transcoder(
     def losses(rng: np.random.Generator) -> dict[str, Tensor]:
         return loss(model, sampler.draw(rng, device))
 
+    drawn = np.linspace(0, len(renders.images) - 1, min(len(renders.images), READ)).astype(int)
+    shown = to_tensor(renders.images[drawn]).to(device), torch.from_numpy(sampler.shapes[drawn]).to(device)
+
     def validate(candidate: nn.Module) -> dict[str, float]:
         assert isinstance(candidate, Transcoder)
-        return _transcoder_figures(candidate, held_out, loss.pixels, device)
+        return _transcoder_figures(candidate, held_out, shape_reader(candidate, *shown), loss.pixels, device)
 
     def rate_of(name: str) -> float:
         return 1.0 if name.startswith("speech.") else stage.image_rate
@@ -154,36 +160,40 @@ def _codes(model: Transcoder, real: Real, device: torch.device) -> Tensor:
 
 
 def _transcoder_figures(
-    model: Transcoder, real: Real, pixels: Tensor, device: torch.device
+    model: Transcoder, real: Real, reader: Tensor, pixels: Tensor, device: torch.device
 ) -> dict[str, float]:
-    rows, spread = [], []
+    rows = []
+    codes: dict[str, list[Tensor]] = {"image": [], "speech": []}
+    shapes = []
     for clip in real.clips:
         index = np.flatnonzero(clip.good)[::4]
         own = torch.from_numpy(clip.colours)[None].to(device)
         images = to_tensor(clip.images[index]).to(device)
         wanted = match_colours(images, own, model.colours[0]).clamp(0, 1)
-        seen = model.offsets_of_images(images, own)
-        spread.append(seen)
-        row = {"image": distance(model.real(seen), wanted, "l1", pixels)}
-        offsets = [("image", seen)]
+        shapes.append(torch.from_numpy(clip.shapes[index]).to(device))
+        offsets = {"image": model.offsets_of_images(images, own)}
         if model.speech is not None and clip.speech is not None:
             fed = torch.from_numpy(clip.speech)[None].to(device)
-            heard = model.offsets_of_speech(fed, len(clip.images))[0, index]
-            row["speech"] = distance(model.real(heard), wanted, "l1", pixels)
-            row["codes"] = (heard - seen).square().mean() / seen.var(0).mean()
-            offsets.append(("speech", heard))
-        if model.anchor is not None:
-            for name, offset in offsets:
-                row[f"anchor_{name}"] = (
-                    (model.anchor(offset).cpu() - torch.from_numpy(clip.shapes[index])).abs().nanmean()
-                )
+            offsets["speech"] = model.offsets_of_speech(fed, len(clip.images))[0, index]
+        row = {}
+        for name, offset in offsets.items():
+            codes[name].append(offset)
+            row[name] = distance(model.real(offset), wanted, "l1", pixels)
+            if model.anchor is not None:
+                row[f"anchor_{name}"] = (model.anchor(offset) - shapes[-1]).abs().nanmean()
         rows.append({k: float(v) for k, v in row.items()})
     figures = {k: float(np.mean([r[k] for r in rows])) for k in rows[0]}
-    neutral = model.neutral_codes()
-    variance = torch.cat(spread).var(0).mean()
+    together = {name: torch.cat(parts) for name, parts in codes.items() if parts}
+    for name, offset in together.items():
+        read = torch.cat([shown_shapes(model, part, reader) for part in offset.split(64)])
+        figures[f"mismatch_{name}"] = float(mismatch(read, torch.cat(shapes)))
+    neutral, variance = model.neutral_codes(), together["image"].var(0).mean()
     figures["code_std"] = float(variance.sqrt())
     figures["neutral_distance"] = float((neutral[0] - neutral[1]).square().mean().sqrt() / variance.sqrt())
-    return figures | {"score": figures.get("speech", figures["image"])}
+    used = "speech" if "speech" in together else "image"
+    if used == "speech":
+        figures["codes"] = float((together["speech"] - together["image"]).square().mean() / variance)
+    return figures | {"score": figures[used] * figures[f"mismatch_{used}"]}
 
 
 def fit_regressor(
