@@ -9,14 +9,15 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from talkmesh.errors import TalkmeshError
 
 if TYPE_CHECKING:
     from talkmesh.animate import Bundle
+    from talkmesh.export.character import Onto
     from talkmesh.export.motion import Controls
-    from talkmesh.export.sounds import Onto, Spoken, Written
+    from talkmesh.export.sounds import Written
 
 log = logging.getLogger(__name__)
 
@@ -115,10 +116,10 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = load(arguments.bundle)
     character = None if arguments.character is None else _reached(bundle, arguments.character)
     with stopping_cleanly():
-        done, failed = _animated(bundle, jobs, how, character, arguments.json)
+        results = _animated(bundle, jobs, how, character, arguments.json)
     if arguments.json:
-        print(json.dumps([spoken.json() for spoken in done], indent=2))
-    return 1 if failed else 0
+        print(json.dumps(results, indent=2))
+    return 1 if any("error" in result for result in results) else 0
 
 
 def planned(sound: Path, outs: Sequence[str], to: str | None) -> list[tuple[Path, list[str]]]:
@@ -158,27 +159,27 @@ def planned(sound: Path, outs: Sequence[str], to: str | None) -> list[tuple[Path
 
 def _animated(
     bundle: Bundle, jobs: list[tuple[Path, list[str]]], how: Controls, character: Onto | None, quiet: bool
-) -> tuple[list[Spoken], int]:
-    """Work through the sounds; of several, one that fails does not stop the others."""
+) -> list[dict[str, Any]]:
+    """Work through the sounds and return what became of each; of several, one that fails does not stop the others."""
     from tqdm import tqdm
 
     from talkmesh.export.sounds import animate_file
 
-    done, failed = [], 0
+    results: list[dict[str, Any]] = []
     for sound, outputs in tqdm(jobs, "sounds", disable=None if len(jobs) > 1 else True, leave=False):
         try:
             spoken = animate_file(bundle, sound, outputs, how, character)
         except TalkmeshError as error:
             if len(jobs) == 1:
                 raise
-            log.error("%s: %s", sound, error)
-            failed += 1
+            log.error("left out: %s", error)
+            results.append({"sound": str(sound), "error": str(error)})
             continue
-        done.append(spoken)
+        results.append(spoken.json())
         if not quiet:
             for file in spoken.files:
                 tqdm.write(_said(file))
-    return done, failed
+    return results
 
 
 def _said(file: Written) -> str:
@@ -188,7 +189,7 @@ def _said(file: Written) -> str:
 
 
 def _reached(bundle: Bundle, path: Path) -> Onto | None:
-    from talkmesh.export.sounds import onto
+    from talkmesh.export.character import onto
     from talkmesh.rig import read_rig
 
     return onto(bundle.rig, read_rig(path))

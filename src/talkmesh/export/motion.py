@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from talkmesh.errors import TalkmeshError
 from talkmesh.export.weights import fit_weights
 from talkmesh.rig import Rig
+from talkmesh.rig.names import ARKIT
 from talkmesh.sample import idle
 from talkmesh.sample.performance import move_eyes
 
@@ -24,6 +25,7 @@ CHUNK = 128  # frames interpolated at a time
 MARGIN = 2  # frames on either side that a frame's interpolation depends on
 FWHM = 2 * np.sqrt(2 * np.log(2))  # full width at half maximum of a Gaussian of standard deviation 1
 BLINKS = 16.0  # a minute, of a person who speaks
+EYES = tuple(name for name in ARKIT if name.startswith(("eyeBlink", "eyeLook")))
 STEADY = idle.Head(np.zeros((1, 3)), np.zeros((1, 3)))
 
 
@@ -101,9 +103,9 @@ def with_living_eyes(vertices: np.ndarray, fps: float, rig: Rig, seed: int) -> n
     frames = len(vertices)
     blinking = idle.blinks(rng, frames, fps, BLINKS)
     gazing = idle.gaze(rng, frames, fps, STEADY)
-    wanted: dict[str, np.ndarray] = {}
+    wanted = dict.fromkeys(EYES, np.zeros(frames))
     move_eyes(wanted, blinking, gazing)
-    columns = [i for i, name in enumerate(rig.names) if name in wanted]
+    columns = [i for i, name in enumerate(rig.names) if name in EYES]
     if not columns:
         log.warning("rig %s has no shapes of lids and eyes: no blinks, no gaze", rig.name)
         return vertices

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from talkmesh.animate import Bundle, animate, load
 from talkmesh.errors import TalkmeshError
+from talkmesh.export.character import Onto, carried
 from talkmesh.export.glb import write_animation_glb
 from talkmesh.export.livelink import write_animation_csv
 from talkmesh.export.motion import Controls, controlled
@@ -20,11 +21,9 @@ from talkmesh.export.obj import check_folder, write_animation_obj
 from talkmesh.export.shapes import Shapes, shapes_of
 from talkmesh.export.usd import check_usd, write_animation_usd
 from talkmesh.export.video import write_animation_video
-from talkmesh.export.weights import Deviation, fit_weights
+from talkmesh.export.weights import Deviation
 from talkmesh.media import read_audio
 from talkmesh.rig import Rig
-from talkmesh.rig.correspondence import Fit, fitted
-from talkmesh.rig.transfer import Transfer
 
 KINDS = {".mp4": "mp4", ".glb": "glb", ".csv": "csv", ".npz": "npz", "": "obj"} | dict.fromkeys(
     (".usdc", ".usda", ".usd"), "usd"
@@ -59,32 +58,6 @@ class Spoken:
     def json(self) -> dict[str, Any]:
         """Return it as plain values."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class Onto:
-    """Another character: its rig, and how expressions of the model's rig reach it."""
-
-    rig: Rig
-    transfer: Transfer
-
-
-def onto(source: Rig, target: Rig, fit: Fit | None = None) -> Onto | None:
-    """Return how motions of `source` reach `target`, found on pictures of both; None if they are one rig.
-
-    Raises
-    ------
-    TalkmeshError
-        If no face is found in a picture of one of them.
-    """
-    if source.hash == target.hash:
-        return None
-    return Onto(target, fitted(source, target, fit or Fit()))
-
-
-def carried(vertices: np.ndarray, source: Rig, target: Onto) -> np.ndarray:
-    """Return the motion `vertices` (T, V, 3) of `source` on another character (T, W, 3), mm."""
-    return target.rig.vertices(target.transfer.poses(fit_weights(source, vertices)))
 
 
 def kind_of(path: str | Path) -> str:
@@ -129,7 +102,7 @@ def animate_file(
     ----------
     bundle : an open model or its folder
     how : what is changed about the motion
-    character : who speaks, if not the model's own character (`onto`)
+    character : who speaks, if not the model's own character (`character.onto`)
 
     Raises
     ------
