@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from talkmesh.errors import TalkmeshError
+from talkmesh.export.kinds import SUFFIXES, kind_of
 
 if TYPE_CHECKING:
     from talkmesh.animate import Bundle
@@ -45,16 +46,6 @@ SOUNDS = (
     ".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".aif", ".aiff", ".wma", ".mp4", ".mov", ".mkv", ".webm",
     ".avi",
 )  # fmt: skip
-TO = {
-    "mp4": ".mp4",
-    "glb": ".glb",
-    "usd": ".usdc",
-    "usdc": ".usdc",
-    "usda": ".usda",
-    "csv": ".csv",
-    "npz": ".npz",
-    "obj": "",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         metavar="KINDS",
-        help=f"write these into the folder OUT, named like the sounds: {', '.join(TO)}",
+        help=f"write these into the folder OUT, named like the sounds: {', '.join(SUFFIXES)}",
     )
     parser.add_argument(
         "--bundle", type=Path, default=Path("models/bundles/ours"), metavar="FOLDER",
@@ -128,21 +119,24 @@ def planned(sound: Path, outs: Sequence[str], to: str | None) -> list[tuple[Path
     Raises
     ------
     TalkmeshError
-        If the sound is missing, a folder comes without --to, or two sounds would be written to one file.
+        If the sound is missing, a kind is unknown, a folder comes without --to, or two sounds would be written to one
+        file.
     """
     if not sound.exists():
-        raise TalkmeshError(f"{sound}: no such sound file")
+        raise TalkmeshError(f"{sound}: no such sound file or folder")
     if to is None:
         if sound.is_dir():
             raise TalkmeshError(
                 f"{sound} is a folder: say what to write with --to, such as `-o out/ --to glb,mp4`"
             )
+        for out in outs:
+            kind_of(out)
         return [(sound, list(outs))]
     kinds = [kind.strip().removeprefix(".") for kind in to.split(",") if kind.strip()]
-    unknown = [kind for kind in kinds if kind not in TO]
+    unknown = [kind for kind in kinds if kind not in SUFFIXES]
     if unknown or not kinds:
         raise TalkmeshError(
-            f"--to {to}: unknown kind '{unknown[0] if unknown else ''}'; known are {', '.join(TO)}"
+            f"--to {to}: unknown kind '{unknown[0] if unknown else ''}'; known are {', '.join(SUFFIXES)}"
         )
     if len(outs) != 1:
         raise TalkmeshError("with --to, -o names one folder")
@@ -154,7 +148,9 @@ def planned(sound: Path, outs: Sequence[str], to: str | None) -> list[tuple[Path
         raise TalkmeshError(
             f"{sound} holds two sounds named {twice}, which would be written to one file: rename one"
         )
-    return [(path, [str(Path(outs[0]) / f"{path.stem}{TO[kind]}") for kind in kinds]) for path in sounds]
+    return [
+        (path, [str(Path(outs[0]) / f"{path.stem}{SUFFIXES[kind]}") for kind in kinds]) for path in sounds
+    ]
 
 
 def _animated(

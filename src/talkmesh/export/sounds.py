@@ -14,6 +14,7 @@ from talkmesh.animate import Bundle, animate, load
 from talkmesh.errors import TalkmeshError
 from talkmesh.export.character import Onto, carried
 from talkmesh.export.glb import write_animation_glb
+from talkmesh.export.kinds import kind_of
 from talkmesh.export.livelink import write_animation_csv
 from talkmesh.export.motion import Controls, controlled
 from talkmesh.export.npz import write_animation_npz
@@ -25,9 +26,6 @@ from talkmesh.export.weights import Deviation
 from talkmesh.media import read_audio
 from talkmesh.rig import Rig
 
-KINDS = {".mp4": "mp4", ".glb": "glb", ".csv": "csv", ".npz": "npz", "": "obj"} | dict.fromkeys(
-    (".usdc", ".usda", ".usd"), "usd"
-)
 HEARD_RATE = 48_000  # Hz, of the sound in videos; models hear 16 kHz
 
 
@@ -60,23 +58,6 @@ class Spoken:
         return asdict(self)
 
 
-def kind_of(path: str | Path) -> str:
-    """Return what is written at `path`: its suffix says it; without one it is a folder of OBJ files.
-
-    Raises
-    ------
-    TalkmeshError
-        If the suffix is unknown.
-    """
-    kind = KINDS.get(Path(path).suffix.lower())
-    if kind is None:
-        raise TalkmeshError(
-            f"{path}: unknown kind of output '{Path(path).suffix}'; known are "
-            f"{', '.join(k for k in KINDS if k)}, and a folder/ for OBJ files"
-        )
-    return kind
-
-
 def check_outputs(outputs: Sequence[str | Path]) -> None:
     """Raise a `TalkmeshError` if one of `outputs` can be seen to be impossible before anything is computed."""
     for path in outputs:
@@ -96,7 +77,7 @@ def animate_file(
     how: Controls | None = None,
     character: Onto | None = None,
 ) -> Spoken:
-    """Animate from a sound or video file into files of the kinds that their suffixes name (see `KINDS`).
+    """Animate from a sound or video file into files of the kinds that their suffixes name (`export.kinds`).
 
     Parameters
     ----------
