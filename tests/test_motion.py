@@ -126,7 +126,7 @@ def test_another_character_says_the_same() -> None:
     )
     target = onto(source, large, Fit(by="landmarks", names=0.0))
     assert target is not None
-    vertices = source.vertices(0.5 * poses(source))
+    vertices = source.vertices(poses(source))
     found = carried(vertices, source, target)
     assert found.shape == vertices.shape
     assert_lips_agree(source, found / 2, vertices)

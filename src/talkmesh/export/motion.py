@@ -64,7 +64,7 @@ def controlled(vertices: np.ndarray, fps: float, rig: Rig, how: Controls) -> tup
     if how.smoothing_ms:
         sigma = how.smoothing_ms / 1000 * fps / FWHM
         vertices = gaussian_filter1d(vertices, sigma, axis=0, mode="nearest")
-    if how.fps is not None and how.fps != fps:
+    if how.fps is not None:
         vertices, fps = retimed(vertices, fps, how.fps), how.fps
     if how.amplitude != 1:
         vertices = rig.neutral + np.float32(how.amplitude) * (vertices - rig.neutral)
@@ -80,6 +80,8 @@ def retimed(values: np.ndarray, fps: float, to: float) -> np.ndarray:
     between two frames in which it is closed. As long as before, to half a frame; the last frame is held.
     """
     count = len(values)
+    if fps == to:
+        return values
     frames = max(1, round(count / fps * to))
     places = np.minimum(np.arange(frames) * (fps / to), count - 1)
     if count < 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ def animate_file(
 
 def _written(
     outputs: Sequence[str | Path], vertices: np.ndarray, fps: float, rig: Rig, sound: str | Path
-) -> Any:
+) -> Iterator[Written]:
     """Write one output after the other and yield what it is; shapes are found once for all."""
     shapes: Shapes | None = None
     for path in map(Path, outputs):
