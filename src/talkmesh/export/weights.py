@@ -20,7 +20,7 @@ from talkmesh.rig.names import ARKIT, SIDED, SPLIT
 
 LIPS = 4.0  # what a lip vertex counts; others 1
 # mm^2. Of a shape that moves the mean vertex by 0.4 mm, the weakest of ARKit's on a head, an articulation of 5 Hz at
-# 30 frames a second is damped by less than 1 %; a direction in which shapes cancel each other to 0.01 mm, by half.
+# 30 frames a second is damped by less than 1 %; a direction in which shapes cancel each other to 0.03 mm, by half.
 SMOOTH = 1e-3
 RIDGE = 1e-6  # mm^2; keeps shapes that move nothing at rest
 SIDES = ("Left", "Right")
