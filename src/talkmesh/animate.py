@@ -6,7 +6,6 @@ T frames, V vertices, H x W pixels.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,30 +120,3 @@ def _decode(bundle: Bundle, offsets: torch.Tensor) -> Animation:
     return Animation(
         np.concatenate(vertices), bundle.fps, np.concatenate(translated), np.concatenate(decoded)
     )
-
-
-def animate_file(bundle: str | Path, sound: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
-    """Animate from a sound or video file into files of the kinds that their suffixes name (`.mp4`, `.npz`).
-
-    Raises
-    ------
-    TalkmeshError
-        If the sound cannot be read, the bundle is incomplete, or a suffix is unknown.
-    """
-    from talkmesh.export.npz import write_animation_npz
-    from talkmesh.export.video import write_animation_video
-    from talkmesh.media import read_audio
-
-    paths = [Path(path) for path in outputs]
-    for path in paths:
-        if path.suffix not in (".mp4", ".npz"):
-            raise TalkmeshError(f"{path}: unknown kind of output '{path.suffix}'; use .mp4 or .npz")
-    opened = load(bundle)
-    samples = read_audio(sound)
-    animation = animate(opened, samples)
-    for path in paths:
-        if path.suffix == ".npz":
-            write_animation_npz(path, animation.vertices, animation.fps, opened.rig)
-        else:
-            write_animation_video(path, animation.vertices, animation.fps, opened.rig, samples)
-    return paths

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from talkmesh.errors import TalkmeshError
+from talkmesh.export import command as speech
 
 OVERVIEW = """\
 Speech to 3D facial animation, learned from ordinary video of one person and any rigged character.
@@ -18,17 +19,9 @@ From nothing to a talking face, in the project's folder:
   dvc repro                              cut, crop, render, train, animate, score, report
   talkmesh scores                        the scores, and where to look and listen
 With a trained model:
-  talkmesh animate line.wav -o line.mp4  let the character say it
+  talkmesh animate line.wav -o line.mp4  let the character say it; also .glb, .usdc, .csv, .npz, a folder of OBJ
 Your own videos:
   put them in data/raw/<corpus>/<speaker>/, set `corpus:` in params.yaml, run `dvc repro`
-"""
-ANIMATE = """\
-Animate the character from a sound file.
-
-examples:
-  talkmesh animate line.wav -o line.mp4                    a video with sound
-  talkmesh animate line.wav -o line.mp4 -o line.npz        also the mesh: vertices (T, V, 3) in mm, faces, fps
-  talkmesh animate line.wav -o a.mp4 --bundle models/bundles/ours_anchored
 """
 PROFILE = """\
 Lay profiles/NAME.yaml over params.yaml, in place; comments stay. `git diff params.yaml` shows what changed,
@@ -132,18 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sample.add_argument("--limit", type=float, metavar="SECONDS", help="film only the beginning of each take")
     sample.add_argument("--meshes", action="store_true", help="many faces and voices, without video")
-    animate = command("animate", _animate, "let the character say a sound file", ANIMATE)
-    animate.add_argument(
-        "sound", metavar="WAV", type=Path, help="speech, any format and rate (wav, flac, mp3, mp4)"
+    speech.add_arguments(
+        command("animate", speech.run, "let the character say a sound file, in any format", speech.TEXT)
     )
-    animate.add_argument(
-        "-o", "--out", action="append", required=True, type=Path, metavar="OUT",
-        help="what to write, by its suffix: .mp4 or .npz; may be given several times",
-    )  # fmt: skip
-    animate.add_argument(
-        "--bundle", type=Path, default=Path("models/bundles/ours"), metavar="FOLDER",
-        help="the trained model (default: %(default)s)",
-    )  # fmt: skip
     command("scores", _scores, "print the scores of the last run, and where to look")
     vocaset = command("vocaset", _vocaset, "read VOCASET into a corpus of speech and meshes", VOCASET)
     vocaset.add_argument("folder", type=Path, metavar="FOLDER", help="where data_verts.npy lies")
@@ -189,20 +173,6 @@ def _sample(arguments: argparse.Namespace) -> None:
         print(write_recorded(config, source))
     else:
         print(write_corpus(config, only_first=arguments.first))
-
-
-def _animate(arguments: argparse.Namespace) -> None:
-    for path in arguments.out:
-        if path.suffix not in (".mp4", ".npz"):
-            raise TalkmeshError(f"{path}: what is written must end in .mp4 or .npz")
-    if not arguments.sound.is_file():
-        raise TalkmeshError(f"{arguments.sound}: no such sound file")
-    _speak()
-    from talkmesh.animate import animate_file
-
-    animate_file(arguments.bundle, arguments.sound, arguments.out)
-    for path in arguments.out:
-        print(path)
 
 
 def _vocaset(arguments: argparse.Namespace) -> None:
