@@ -66,7 +66,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--ict", type=Path, help="ICT-FaceKit's folder FaceXModel or its npz")
+    parser.add_argument("--ict", type=Path, help="ICT-FaceKit's folder FaceXModel, its npz, or where that lies")
     parser.add_argument(
         "--poses", type=int, default=400, help="poses of the performance (default: %(default)s)"
     )
