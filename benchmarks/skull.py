@@ -5,8 +5,9 @@ one window for the whole clip, that of its first frame; after: a window for each
 medians over clips. ``spread`` is the root of the variance over time, ``step`` that of the movement from frame to frame.
 
 ``nose``, ``eyes`` : patches of the film about the tip of the nose and the inner eye corners, each registered to its own
-mean over time. No landmark is asked where they are. ``landmarks`` : eye corners and nose bridge as MediaPipe finds them,
-which drive the alignment; ``other_landmarks`` : points of the nose that do not.
+mean over time: no landmark is asked how they move. ``lost`` is the share of frames in which that fails. ``landmarks`` :
+eye corners and nose bridge as MediaPipe finds them, which drive the alignment; ``other_landmarks`` : points of the nose
+that do not.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import numpy as np
 
 from talkmesh import contracts, media
 from talkmesh.alignment import apply, compose
-from talkmesh.crops import warp
 from talkmesh.errors import TalkmeshError
 from talkmesh.landmarks import EYE_CORNERS, NOSE_BRIDGE
 
@@ -28,7 +28,7 @@ DRIVING = (*EYE_CORNERS, *NOSE_BRIDGE)
 OTHERS = (1, 129, 358, 122, 351)  # tip of the nose, its wings, the sides of its bridge
 PARTS = {"nose": (1,), "eyes": (133, 362)}  # middles of the patches
 PATCH = 0.35  # side of a patch, in mouth widths
-FINE = 4  # patches are drawn this much finer than crops
+FINE = 4  # patches are drawn at least this much finer than crops
 ROUNDS = 3  # of registering to the mean, and averaging anew
 CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
 
@@ -61,9 +61,7 @@ def displacements(patches: np.ndarray) -> np.ndarray:
         for k, patch in enumerate(patches):
             shift = np.array([[1, 0, last[0]], [0, 1, last[1]]], np.float32)
             try:
-                _, shift = cv2.findTransformECC(
-                    mean, patch, shift, cv2.MOTION_TRANSLATION, CRITERIA, None, 1
-                )
+                _, shift = cv2.findTransformECC(mean, patch, shift, cv2.MOTION_TRANSLATION, CRITERIA, None, 1)
             except cv2.error:  # it does not converge: the patch shows something else, a hand or a blink
                 found[k] = np.nan
                 continue
@@ -78,20 +76,24 @@ def displacements(patches: np.ndarray) -> np.ndarray:
     return found
 
 
-def patches_of(frames: list[np.ndarray], transforms: np.ndarray, middle: np.ndarray, side: float) -> np.ndarray:
-    """Return patches (T, n, n) float32 of grey frames about one place of the crop, `FINE` times as fine.
+def patches_of(
+    frames: list[np.ndarray], transforms: np.ndarray, middle: np.ndarray, side: float, fine: int
+) -> np.ndarray:
+    """Return grey patches (T, n, n) float32 of frames (H, W, 3) about one place of the crop.
 
     Parameters
     ----------
     transforms : (T, 2, 3), source pixels to crop pixels
     middle, side : of the patch, crop pixels
+    fine : pixels of the patch to one of the crop
     """
-    size = round(FINE * side)
-    zoom = np.array([[FINE, 0, size / 2 - FINE * middle[0]], [0, FINE, size / 2 - FINE * middle[1]]])
-    drawn = (
-        warp(frame, compose(zoom, transform), size) for frame, transform in zip(frames, transforms, strict=True)
-    )
-    return np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) for image in drawn])
+    size = round(fine * side)
+    zoom = np.array([[fine, 0, size / 2 - fine * middle[0]], [0, fine, size / 2 - fine * middle[1]]])
+    matrices = compose(zoom, transforms)
+    matrices[:, :, 2] += 0.5 * matrices[:, :, :2].sum(-1) - 0.5  # OpenCV counts from the first pixel's centre
+    greys = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in frames)
+    how = {"flags": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REPLICATE}
+    return np.stack([cv2.warpAffine(g, m, (size, size), **how) for g, m in zip(greys, matrices, strict=True)])
 
 
 def measure(frames: list[np.ndarray], crops: contracts.Crops, mouth_px: float) -> dict[str, float]:
@@ -102,6 +104,7 @@ def measure(frames: list[np.ndarray], crops: contracts.Crops, mouth_px: float) -
     back = np.concatenate([linear, -linear @ after[:, :, 2:]], -1)
     source = apply(back, crops.landmarks[good].astype(float))
     seen = [frames[k] for k in good]
+    fine = max(FINE, round(1 / float(np.hypot(*after[0, :, 0]))))  # no coarser than the film
     result = {}
     for when, transforms in (("before", np.repeat(after[:1], len(after), 0)), ("after", after)):
         points = apply(transforms, source)
@@ -112,9 +115,8 @@ def measure(frames: list[np.ndarray], crops: contracts.Crops, mouth_px: float) -
             }
         for name, ids in PARTS.items():
             middles = np.median(points[:, ids], axis=0)
-            places = np.stack(
-                [displacements(patches_of(seen, transforms, m, PATCH * mouth_px)) for m in middles], 1
-            ) / FINE  # fmt: skip
+            patches = [patches_of(seen, transforms, m, PATCH * mouth_px, fine) for m in middles]
+            places = np.stack([displacements(p) for p in patches], 1) / fine
             whole = places[np.isfinite(places).all((1, 2))]
             result |= {
                 f"{name}_{when}_spread_px": spread(whole) if len(whole) > 1 else np.nan,

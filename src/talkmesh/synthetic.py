@@ -6,7 +6,7 @@ from pathlib import Path
 
 from talkmesh.files import replacing
 
-FILE = "synthetic.txt"  # in data/raw/<corpus>/ and in the folder of its clips; one sentence: what is synthetic
+FILE = "synthetic.txt"  # in data/raw/<corpus>/ and beside its clips; one sentence: what is synthetic
 
 
 def mark(folder: Path, what: str) -> None:

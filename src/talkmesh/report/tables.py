@@ -29,10 +29,11 @@ QUALITY = {  # column of the table of crops: its heading and the digits it is sh
     "residual_px_after": ("aligned, px", 2),
 }
 QUALITY_SAYS = (
-    "Yaw is that of the most turned frames but for one in twenty; sharpness, exposure (0 to 1) and loudness are medians "
-    "and compare within a speaker only. How far the sound comes late is an estimate, as sure as the next column says (0 "
-    "to 1); sound that was shifted for it is in step in the crops. How much eye corners and nose move is measured in "
-    "crop pixels under one window for the whole clip, and as aligned, by the same landmarks that align."
+    "Yaw is that of the most turned frames but for one in twenty. Sharpness and exposure (0 to 1) are medians and "
+    "compare within a speaker only; loudness is that of the loud parts. How far the sound comes late is an "
+    "estimate, as sure as the next column says (0 to 1); sound that was shifted for it is in step in the crops. How"
+    " much eye corners and nose bridge move is measured in crop pixels, under one window for the whole clip and as "
+    "aligned."
 )
 
 
@@ -127,7 +128,11 @@ def quality_table(clips: pd.DataFrame) -> str:
     rows = [("median", kept.median(), ""), *((row["clip"], row, row["why"]) for _, row in clips.iterrows())]
     lines = [
         {"clip": name}
-        | {head: f"{row[column]:.{digits}f}" for column, (head, digits) in shown.items() if pd.notna(row[column])}
+        | {
+            head: f"{row[column]:.{digits}f}"
+            for column, (head, digits) in shown.items()
+            if pd.notna(row[column])
+        }
         | {"dropped": why or None}
         for name, row, why in rows
     ]
