@@ -1,9 +1,11 @@
 """How well expressions survive the way to another topology and back: `python -m benchmarks.transfer [--json]`.
 
 From `anny`, the default character, to `soma`, the same head in another topology, to `second`, the rig of the section
-`transfer` (another person), and to `ict`. `round`: mean distance of lip vertices after there and back, mm and percent of
-the mouth's width. `one_way`: how far the 40 lip landmarks of the target are from moving as the source's do, scaled by the
-mouths' widths. `opening_r`: correlation of the lip openings of both. `still`: the distance that doing nothing would leave.
+`transfer` (another person), and to `ict`.
+
+`round`: mean distance of lip vertices after there and back, mm and percent of the mouth's width. `one_way`: how far the
+40 lip landmarks of the target are from moving as the source's do, scaled by the mouths' widths. `opening_r`:
+correlation of the lip openings of both. `still`: the distance that doing nothing would leave.
 """
 
 from __future__ import annotations
