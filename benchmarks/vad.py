@@ -3,8 +3,8 @@
 FOLDER holds ``video/`` with short recordings of one sentence each and ``align/`` with their words, as GRID's speaker 1
 in ``../shared``. Recordings are joined to long ones, as they are, 40 dB quieter, and with white noise that is so many
 dB below the speech. For each detector: ``found``, the share of the pauses between sentences in which it pauses for at
-least ``segment.pause_s``; ``edges_ms``, how far the ends of those pauses are off (median); ``words_cut``, in how many
-words a clip would end.
+least ``segment.pause_s``; ``edges_ms``, how far the ends of those pauses are off (median; absent if none is found);
+``words_cut``, in how many words a clip would end.
 """
 
 from __future__ import annotations
@@ -174,9 +174,10 @@ def figures(
             result["pauses"] = sum(count for _, count, _ in judged)
             result |= {
                 f"{name}_{condition}_found": len(off) / 2 / result["pauses"],
-                f"{name}_{condition}_edges_ms": 1000 * float(np.median(off)) if off else float("nan"),
                 f"{name}_{condition}_words_cut": sum(cut for _, _, cut in judged),
             }
+            if off:
+                result[f"{name}_{condition}_edges_ms"] = 1000 * float(np.median(off))
     return result
 
 

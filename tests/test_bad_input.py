@@ -31,7 +31,7 @@ ROW = re.compile(
 
 
 @functools.cache
-def tests_of(file: str) -> set[str]:
+def names_in(file: str) -> set[str]:
     """The names of the tests in a file."""
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
@@ -45,7 +45,7 @@ def test_every_case_has_a_test_that_exists() -> None:
     ]
     rows = [ROW.fullmatch(line) for line in lines]
     assert [line for line, row in zip(lines, rows, strict=True) if row is None] == []
-    missing = [row[0] for row in rows if row and row["name"] not in tests_of(row["file"])]
+    missing = [row[0] for row in rows if row and row["name"] not in names_in(row["file"])]
     assert missing == []
     cases = [row["case"] for row in rows if row]
     assert len(set(cases)) == len(cases) > 60
