@@ -180,7 +180,7 @@ def _definitions(report: Report) -> str:
 def html(report: Report) -> str:
     """Return the whole page; sections without content are left out."""
     results = report.results
-    synthetic = str(results["synthetic"])
+    synthetic = str(results.get("synthetic", ""))
     corpus, on = escape(str(results["corpus"])), results["measured_on"]
     first = f"The first {len(report.shown)} test clips, not chosen by result."
     openings = "".join(_block(s.opening) for s in report.shown)
