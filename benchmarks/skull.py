@@ -30,6 +30,7 @@ PARTS = {"nose": (1,), "eyes": (133, 362)}  # middles of the patches
 PATCH = 0.35  # side of a patch, in mouth widths
 FINE = 4  # patches are drawn at least this much finer than crops
 ROUNDS = 3  # of registering to the mean, and averaging anew
+ALIKE = 0.5  # correlation below which a patch is not the mean's
 CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
 
 
@@ -61,8 +62,12 @@ def displacements(patches: np.ndarray) -> np.ndarray:
         for k, patch in enumerate(patches):
             shift = np.array([[1, 0, last[0]], [0, 1, last[1]]], np.float32)
             try:
-                _, shift = cv2.findTransformECC(mean, patch, shift, cv2.MOTION_TRANSLATION, CRITERIA, None, 1)
-            except cv2.error:  # it does not converge: the patch shows something else, a hand or a blink
+                alike, shift = cv2.findTransformECC(
+                    mean, patch, shift, cv2.MOTION_TRANSLATION, CRITERIA, None, 1
+                )
+            except cv2.error:  # it does not converge
+                alike = 0.0
+            if not alike >= ALIKE:  # the patch shows something else: a hand, a blink
                 found[k] = np.nan
                 continue
             last = shift[:, 2]

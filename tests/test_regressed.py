@@ -55,7 +55,9 @@ def test_held_out_renders_are_those_that_training_validates_on(tmp_path: Path) -
     assert len(chosen) == 5
     assert said
     moved = np.linalg.norm(rig.vertices(made.poses) - rig.neutral, axis=-1)[:, rig.lips].max(1)
-    assert said == pytest.approx([moved[chosen].mean()] * len(said), rel=1e-5)  # no other choice has this mean
+    assert said == pytest.approx(
+        [moved[chosen].mean()] * len(said), rel=1e-5
+    )  # no other choice has this mean
     assert len(regressed.held_out(STAGE, 3)) == 1
 
 
