@@ -31,9 +31,9 @@ QUALITY = {  # column of the table of crops: its heading and the digits it is sh
 QUALITY_SAYS = (
     "Yaw is that of the most turned frames but for one in twenty. Sharpness and exposure (0 to 1) are medians and "
     "compare within a speaker only; loudness is that of the loud parts. How far the sound comes late is an "
-    "estimate, as sure as the next column says (0 to 1); sound that was shifted for it is in step in the crops. How"
-    " much eye corners and nose bridge move is measured in crop pixels, under one window for the whole clip and as "
-    "aligned."
+    "estimate, as sure as the next column says (0 to 1); sound that was shifted for it is in step in the crops. "
+    "How much eye corners and nose bridge move is measured in crop pixels, under one window for the whole clip and "
+    "as aligned."
 )
 
 
