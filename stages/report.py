@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from talkmesh import log as log_format
+from talkmesh import synthetic
 from talkmesh.contracts import Track
 from talkmesh.files import write_json
 from talkmesh.params import read, section
@@ -14,10 +16,11 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    values = read()
+    values, track = read(), section(Track, "track")
     results = collect([str(m) for m in values["methods"]], str(values["corpus"]))
+    results["synthetic"] = synthetic.note(Path(track.clips))
     write_json(METRICS_FILE, results)
-    page = build(results, section(ReportParams, "report"), section(Track, "track"))
+    page = build(results, section(ReportParams, "report"), track)
     log.info("open %s", page)
 
 

@@ -94,6 +94,13 @@ def test_every_method_has_a_result_and_the_page_exists(project):
     assert list((project / "reports/html").rglob("*.mp4"))
 
 
+def test_a_made_corpus_is_labelled_and_the_regressor_leaves_a_picture(project):
+    scores = json.loads((project / "reports/metrics.json").read_text())
+    assert scores["synthetic"] == (project / "data/raw/embedded/synthetic.txt").read_text().strip() != ""
+    assert "synthetic benchmark" in (project / "reports/html/index.html").read_text()
+    assert (project / "reports/preview/regressor.png").stat().st_size > 2000
+
+
 def test_the_bad_file_is_named_and_the_rest_went_through(project):
     table = pd.read_csv(project / "data/clips/clips.csv")
     bad = table[table["source"].str.endswith("notes.mp4")]

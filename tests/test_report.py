@@ -4,6 +4,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -19,7 +20,7 @@ from talkmesh import contracts, landmarks, media
 from talkmesh.errors import TalkmeshError
 from talkmesh.preview import save_png
 from talkmesh.report import HTML, METRICS_FILE, collect, figures, pictures, tables
-from talkmesh.report.definitions import AGAINST_FILM, AGAINST_MESHES, METRICS
+from talkmesh.report.definitions import AGAINST_FILM, AGAINST_MESHES, METRICS, PREVIEWS
 from talkmesh.report.page import SYNTHETIC_NOTE
 from tiny_project import CLIPS, FPS, FRAMES, SIZE, add_models, make
 
@@ -109,6 +110,7 @@ def test_page_shows_what_was_measured(tmp_path: Path, monkeypatch: pytest.Monkey
     assert f"{ratio:.2f} of still" in page.text
     assert "synthetic benchmark" in page.text
     assert SYNTHETIC_NOTE in page.text
+    assert "The mask was made for tests." in page.text
     assert f"{SIZE} px crop" in page.text
     assert "40 vertices of the rig's lip set" in page.text
     assert "the video has no sound" in page.text  # why a recording was dropped
@@ -199,6 +201,58 @@ def test_collect_names_what_is_missing_or_stale(tmp_path: Path, monkeypatch: pyt
     judged = collect(["voca", "ours"], "embedded")
     assert judged["methods"]["voca"] == {"skipped": "predictions/voca holds no predictions"}
     assert "lve_mm" in judged["methods"]["ours"]
+
+
+def read_tables(html: str) -> list[pd.DataFrame]:
+    """The tables of text on a page."""
+    found = []
+    for content in re.findall(r"<table.*?</table>", html):
+        head = [unescape(cell) for cell in re.findall(r"<th>(.*?)</th>", content)]
+        lines = [re.findall(r"<td>(.*?)</td>", line) for line in re.findall(r"<tr><td>.*?</tr>", content)]
+        found.append(pd.DataFrame([[unescape(cell) for cell in line] for line in lines], columns=head))
+    return found
+
+
+def test_quality_of_every_clip_and_its_medians(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers in their columns, medians of what was kept, dropped clips with their reason and what was measured."""
+    make(tmp_path)
+    crops = contracts.read_crop_table(tmp_path / contracts.CROPS).set_index("clip")
+    crops.loc["talk_a", ["yaw_deg", "offset_ms"]] = 31.0, -83.4
+    crops.loc["talk_b", ["offset_ms", "shift_ms"]] = 120.0, 120.0
+    crops.loc["talk_c", ["faces", "yaw_deg", "dropped_why"]] = 0, np.nan, "no face found"
+    clips = contracts.read_clips(tmp_path / contracts.CLIPS, kept=False)
+    found = read_tables(tables.data_tables(clips, crops.reset_index()))
+    (medians, each) = (t for t in found if "sound late by, ms" in t.columns)
+    each = each.set_index("clip")
+    assert list(each.index) == ["median", *CLIPS]  # not the recording that `segment` dropped
+    assert float(each.loc["talk_a", "yaw, degrees"]) == 31
+    assert float(each.loc["talk_a", "sound late by, ms"]) == -83
+    assert float(each.loc["talk_b", "shifted by, ms"]) == 120
+    assert float(each.loc["talk_b", "skull moved by, px"]) == 1.2
+    assert float(each.loc["talk_b", "aligned, px"]) == 0.4
+    assert each.loc["talk_c", "yaw, degrees"] == "–"  # noqa: RUF001
+    assert each.loc["talk_c", "dropped"] == "no face found"
+    assert len(medians) == 1
+    assert float(medians.loc[0, "yaw, degrees"]) == pytest.approx((31 + 12.5) / 2, abs=0.5)
+    assert float(medians.loc[0, "frames with a face"]) == FRAMES - 1  # that of talk_c does not count
+    reasons = next(t for t in found if "reason" in t.columns).set_index("clip")["reason"]
+    assert reasons.to_dict() == {"silent": "the video has no sound", "talk_c": "no face found"}
+
+
+def test_pictures_of_stages_have_captions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every picture that a stage writes to reports/preview, by dvc.yaml, is one the page can explain."""
+    stages = (Path(__file__).parents[1] / "dvc.yaml").read_text()
+    outs = re.findall(r"reports/preview/([a-z]+)(?:_\$\{\w+\})?\.png", stages)
+    assert set(outs) == set(PREVIEWS)
+    make(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("footage", "regressor", "segment"):
+        save_png(Path(f"reports/preview/{name}.png"), np.zeros((8, 8, 3), np.uint8))
+    evaluate.main("ours")
+    report_stage.main()
+    text = Page(HTML / "index.html").text
+    places = [text.index(f"{name}: {PREVIEWS[name]}") for name in ("segment", "footage", "regressor")]
+    assert places == sorted(places)
 
 
 # --------------------------------------------------------------------------------------------------- parts

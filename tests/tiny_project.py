@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from talkmesh import contracts
+from talkmesh import contracts, synthetic
 from talkmesh.contracts import Crops, GroundTruth, Renders, Speaker
 from talkmesh.evaluation import project
 from talkmesh.files import write_json
@@ -134,6 +134,8 @@ def make(root: Path, corpus: str = "embedded", truth: bool = True) -> Rig:
             )
     rows.append(("silent", corpus, "anna", "anna/silent.mp4", 0, 0, FPS, 0, "", "", "the video has no sound"))
     contracts.write_clips(pd.DataFrame(rows, columns=list(contracts.CLIP_COLUMNS)), root / contracts.CLIPS)
+    if corpus == "embedded":
+        synthetic.mark(root / contracts.CLIPS, "The mask was made for tests.")
     contracts.write_speakers({"anna": Speaker("talk_a", 0, SIZE / 1.9)}, root / contracts.CROPS)
     measured = (1, 12.5, 0.2, 0.55, -11.0, 3.0, 0.9, 0.0, 1.2, 0.4)
     crops = [(clip, FRAMES, FRAMES - 1, FRAMES - 1, *measured, "") for clip in CLIPS]

@@ -152,6 +152,8 @@ METRICS = {metric.name: metric for metric in AGAINST_MESHES + AGAINST_FILM}
 PREVIEWS = {
     "segment": "one frame of each of some clips",
     "crop": "the neutral frame and crops of some clips",
+    "neutral": "the neutral frame that was picked, first, and other candidates: crop.neutral takes their names",
+    "footage": "dropped clips, and of others the most turned good frame with the outline and lips that were found",
     "rig": "the character; its upper face (blue), lips (yellow) and lip landmarks (green)",
     "transfer": "expressions of the character on the second topology",
     "perform": "poses it was rendered in",

@@ -14,10 +14,9 @@ import pandas as pd
 from talkmesh.report.definitions import AGAINST_FILM, AGAINST_MESHES, METHODS, METRICS, Metric
 from talkmesh.report.tables import REFERENCES, data_tables, number, ratio_to_still, results_table, swatch
 
-SYNTHETIC = "embedded"  # the corpus that `talkmesh sample` makes
 SYNTHETIC_NOTE = (
-    "Synthetic benchmark: speaker, voice and exact meshes were made by talkmesh sample. The figures say how well the "
-    "method learns this generated person, and nothing about a filmed one."
+    "Synthetic benchmark: the figures say how well the method learns a face that was rendered, and nothing about a "
+    "filmed one."
 )
 
 
@@ -181,7 +180,7 @@ def _definitions(report: Report) -> str:
 def html(report: Report) -> str:
     """Return the whole page; sections without content are left out."""
     results = report.results
-    synthetic = results["corpus"] == SYNTHETIC
+    synthetic = str(results.get("synthetic", ""))
     corpus, on = escape(str(results["corpus"])), results["measured_on"]
     first = f"The first {len(report.shown)} test clips, not chosen by result."
     openings = "".join(_block(s.opening) for s in report.shown)
@@ -215,7 +214,7 @@ def html(report: Report) -> str:
         f'<section><h2 id="{key}">{title}</h2>{content}</section>' for key, title, content in sections
     )
     style = files("talkmesh.report").joinpath("style.css").read_text(encoding="utf-8")
-    note = f'<p class="note">{SYNTHETIC_NOTE}</p>' if synthetic else ""
+    note = f'<p class="note">{SYNTHETIC_NOTE} {escape(synthetic)}</p>' if synthetic else ""
     badge = '<span class="badge">synthetic benchmark</span>' if synthetic else ""
     speakers = ", ".join(sorted(set(report.clips["speaker"].dropna().astype(str))))
     return f"""<!doctype html>

@@ -14,6 +14,27 @@ from talkmesh.report.definitions import Metric
 
 REFERENCES = (STILL, TRUTH)
 DASH = "&ndash;"
+QUALITY = {  # column of the table of crops: its heading and the digits it is shown with
+    "faces": ("frames with a face", 0),
+    "good": ("good", 0),
+    "people": ("people", 0),
+    "yaw_deg": ("yaw, degrees", 0),
+    "sharpness": ("sharpness", 2),
+    "exposure": ("exposure", 2),
+    "loudness_db": ("loudness, dB", 0),
+    "offset_ms": ("sound late by, ms", 0),
+    "sync_confidence": ("as sure as", 2),
+    "shift_ms": ("shifted by, ms", 0),
+    "residual_px_before": ("skull moved by, px", 2),
+    "residual_px_after": ("aligned, px", 2),
+}
+QUALITY_SAYS = (
+    "Yaw is that of the most turned frames but for one in twenty. Sharpness and exposure (0 to 1) are medians and "
+    "compare within a speaker only; loudness is that of the loud parts. How far the sound comes late is an "
+    "estimate, as sure as the next column says (0 to 1); sound that was shifted for it is in step in the crops. "
+    "How much eye corners and nose bridge move is measured in crop pixels, under one window for the whole clip and "
+    "as aligned."
+)
 
 
 def number(value: float | None, digits: int) -> str:
@@ -94,9 +115,35 @@ def table(frame: pd.DataFrame) -> str:
     return f'<div class="scroll"><table class="text"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
+def quality_table(clips: pd.DataFrame) -> str:
+    """Return what `crop` measured of each clip, their medians first.
+
+    Parameters
+    ----------
+    clips : columns clip, frames, those of `QUALITY`, and why a clip was dropped (empty if it was not); medians are of
+        the clips that were kept
+    """
+    shown = {"frames": ("frames", 0), **QUALITY}
+    kept = clips.loc[clips["why"] == "", list(shown)]
+    rows = [("median", kept.median(), ""), *((row["clip"], row, row["why"]) for _, row in clips.iterrows())]
+    lines = [
+        {"clip": name}
+        | {
+            head: f"{row[column]:.{digits}f}"
+            for column, (head, digits) in shown.items()
+            if pd.notna(row[column])
+        }
+        | {"dropped": why or None}
+        for name, row, why in rows
+    ]
+    columns = ["clip", *(head for head, _ in shown.values()), "dropped"]
+    middle, every = (table(pd.DataFrame(part, columns=columns)) for part in (lines[:1], lines))
+    return f"{middle}<details><summary>Each of {len(clips)} clips</summary>{every}</details>"
+
+
 def data_tables(clips: pd.DataFrame, crops: pd.DataFrame) -> str:
     """Return clips by split, what was dropped and why, and every clip, from the tables of `segment` and `crop`."""
-    clips = clips.merge(crops[["clip", "faces", "dropped_why"]], "left", "clip", suffixes=("", "_crop"))
+    clips = clips.merge(crops.drop(columns="frames"), "left", "clip", suffixes=("", "_crop"))
     why = clips["dropped_why"].where(clips["dropped_why"] != "", clips["dropped_why_crop"].fillna(""))
     kept, dropped = clips[why == ""], clips[why != ""].assign(reason=why[why != ""])
     counts = [
@@ -110,11 +157,14 @@ def data_tables(clips: pd.DataFrame, crops: pd.DataFrame) -> str:
         }
         for (speaker, split), group in kept.groupby(["speaker", "split"])
     ]
-    columns = ["clip", "split", "source", "start_s", "end_s", "fps", "frames", "faces"]
-    every = kept[columns].astype({"faces": int}).round({"start_s": 2, "end_s": 2})
+    every = kept[["clip", "split", "source", "start_s", "end_s", "fps", "frames"]]
+    every = every.round({"start_s": 2, "end_s": 2})
+    seen = clips["clip"].isin(crops["clip"])
     return (
         table(pd.DataFrame(counts))
         + f"<h3>Dropped: {len(dropped)}</h3>"
         + (table(dropped[["source", "clip", "reason"]]) if len(dropped) else "<p>Nothing was dropped.</p>")
+        + f"<h3>Quality of the footage</h3><p>{QUALITY_SAYS}</p>"
+        + quality_table(clips[seen].assign(why=why[seen]))
         + f"<details><summary>All {len(kept)} clips</summary>{table(every)}</details>"
     )
