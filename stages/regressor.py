@@ -30,8 +30,8 @@ def main(track: str) -> None:
         write_regressor(folder, model, rig.hash)
         write_curves(folder / "curves.csv", curves)
         log.write_id(folder / "run.json")
-    chosen = regressed.held_out(stage, len(renders.images))
-    save_png(Path("reports/preview/regressor.png"), regressed.sheet(model, renders, rig, chosen))
+    _, held_out = stage.split(len(renders.images))
+    save_png(Path("reports/preview/regressor.png"), regressed.sheet(model, renders, rig, held_out))
     logger.info("%s: trained on %d renders, written to %s", track, len(renders.images), folder)
 
 

@@ -15,12 +15,15 @@ from talkmesh.train import TrainConfig
 from tiny_project import tiny_rig
 
 MODEL = RegressorConfig("resnet18", 4, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-STAGE = RegressorStage(MODEL, TrainConfig(1, 0.001, 1, 0.0, 1.0, 0.9, 1, "float32", "cpu", 3), 0.2)
+STAGE = RegressorStage(MODEL, TrainConfig(1, 0.001, 1, 0.0, 1.0, 0.9, 1, 0, False, "float32", "cpu", 3), 0.2)
 SIZE = 32
 
 
 class Quiet:
     def metrics(self, values, step=0):
+        pass
+
+    def image(self, image, name):
         pass
 
     def flush(self):
@@ -51,14 +54,14 @@ def test_held_out_renders_are_those_that_training_validates_on(tmp_path: Path) -
     rig, made = tiny_rig(), renders(25)
     _, curves = fit_regressor(STAGE, made, rig, tmp_path, Quiet())
     said = [value for _, name, value, split in curves if name == "still_lve_mm" and split == "val"]
-    chosen = regressed.held_out(STAGE, 25)
+    chosen = STAGE.split(25)[1]
     assert len(chosen) == 5
     assert said
     moved = np.linalg.norm(rig.vertices(made.poses) - rig.neutral, axis=-1)[:, rig.lips].max(1)
     assert said == pytest.approx(
         [moved[chosen].mean()] * len(said), rel=1e-5
     )  # no other choice has this mean
-    assert len(regressed.held_out(STAGE, 3)) == 1
+    assert [len(part) for part in STAGE.split(3)] == [2, 1]
 
 
 def test_renders_stand_above_the_meshes_found_in_them(drawn) -> None:

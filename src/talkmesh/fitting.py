@@ -72,6 +72,12 @@ class RegressorStage:
     train: TrainConfig
     held_out: float
 
+    def split(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return which of `count` renders are trained on, and which are validated on, sorted."""
+        order = np.random.default_rng(self.train.seed).permutation(count)
+        held = max(int(count * self.held_out), 1)
+        return order[held:], np.sort(order[:held])
+
 
 def work_folder(kind: str, *parts: Any) -> Path:
     """Return the folder of the checkpoints of one training: named by all that it depends on, code included."""
@@ -204,9 +210,7 @@ def fit_regressor(
     device = device_of(stage.train)
     model = Regressor(stage.model, torch.from_numpy(rig.neutral)).to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    order = np.random.default_rng(stage.train.seed).permutation(len(renders.images))
-    held = max(int(len(order) * stage.held_out), 1)
-    train, test = order[held:], np.sort(order[:held])
+    train, test = stage.split(len(renders.images))
     weight = torch.ones(len(rig.neutral))
     weight[torch.from_numpy(rig.lips).long()] += stage.model.lip_weight
     weight = (weight / weight.mean()).to(device)

@@ -11,19 +11,12 @@ import torch
 from talkmesh.contracts import Renders
 from talkmesh.domains import to_tensor
 from talkmesh.export.video import rendered
-from talkmesh.fitting import RegressorStage
 from talkmesh.models.regressor import Regressor
 from talkmesh.preview import contact_sheet
 from talkmesh.rig import Rig
 
 COLUMNS, ROWS = 10, 3
 SIDE = 128  # pixels of a picture on the sheet, at least
-
-
-def held_out(stage: RegressorStage, count: int) -> np.ndarray:
-    """Return which of `count` renders `fitting.fit_regressor` validates on and never trains on, sorted."""
-    order = np.random.default_rng(stage.train.seed).permutation(count)
-    return np.sort(order[: max(int(count * stage.held_out), 1)])
 
 
 @torch.no_grad()
