@@ -113,9 +113,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
         large, small = gaps if name == "p-small" else gaps[::-1]
         frames = []
         for big, little in zip(large, small, strict=True):
-            image = np.full((240, 400, 3), (120, 150, 170), np.uint8)
+            image = np.full((240, 480, 3), (120, 150, 170), np.uint8)
             image[:, :240] = drawn(240, float(np.clip(big, 0, 1)))
-            image[40:200, 240:] = drawn(160, float(np.clip(little, 0, 1)))
+            image[40:200, 240:400] = drawn(160, float(np.clip(little, 0, 1)))
             frames.append(image)
         films[name] = ("train", frames)
     table = write(root, films)

@@ -18,7 +18,7 @@ from talkmesh.silence import frame_levels
 from talkmesh.subjects import Subject
 
 CANDIDATES, APART_S = 12, 0.4  # neutral frames to choose from, and time between two of the same clip
-# Frames that mean shape and neutral frame are looked for among, about: of a longer film every so manieth. More tell
+# Frames, about, among which mean shape and neutral frame are looked for: of a longer film evenly spaced ones. More tell
 # nothing new, and memory must not grow with them.
 MOST = 6000
 
