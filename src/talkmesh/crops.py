@@ -29,7 +29,7 @@ from talkmesh.speakers import check_neutral, find_reference
 from talkmesh.subjects import Subject, find_subjects, row
 
 log = logging.getLogger(__name__)
-VERSION = 1  # of how crops are cut; part of the key under which they are kept
+CODE = ("alignment.py", "cropping.py", "framing.py", "landmarks.py")  # what decides how a crop looks
 
 
 def crop_corpus(
@@ -81,15 +81,17 @@ def cut_all(
 ) -> dict[str, Path]:
     """Cut the clips of the table, in parallel, and return the folder of each one's crops in `work`.
 
-    Its name is that of the film, the speaker's reference and the parameters: while these are the same, nothing is cut
-    again, and a kill loses no more than the clips in progress. Folders in `work` of other crops are removed in the end.
+    Its name is that of the film, the speaker's reference, the parameters and the code: while these are the same,
+    nothing is cut again, and a kill loses no more than the clips in progress. Folders in `work` of other crops are
+    removed in the end.
     """
     clear_leftovers(work)
+    code = content_hash(*(Path(__file__).parent / name for name in CODE))
     folders, jobs = {}, []
     for clip, fps, speaker in zip(table["clip"], table["fps"], table["speaker"], strict=True):
         subject, reference = subjects[clip], references[speaker]
         made_of = (
-            *(subject.kept.name, subject.person, subject.good, reference.shape, reference.window, VERSION),
+            *(subject.kept.name, subject.person, subject.good, reference.shape, reference.window, code),
             *(params.size, params.mask, params.face_mask, params.stabilised, params.smooth_frames),
         )
         folders[str(clip)] = work / content_hash(*made_of)
