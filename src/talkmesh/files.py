@@ -47,6 +47,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def clear_leftovers(folder: Path) -> None:
+    """Remove what runs that were killed left half-written in `folder`; nobody may be writing there meanwhile."""
+    for left in folder.glob(".tmp*"):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as sorted, indented JSON; a NaN becomes null, so that every reader can read it."""
     with replacing(path) as temporary:
