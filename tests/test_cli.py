@@ -8,7 +8,7 @@ import pytest
 
 from talkmesh import cli
 
-COMMANDS = ("sample", "animate", "scores", "doctor", "profile", "models")
+COMMANDS = ("sample", "animate", "evaluate", "scores", "doctor", "profile", "models")
 
 
 def test_help_names_every_command_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:

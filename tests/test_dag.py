@@ -88,7 +88,11 @@ def test_profiles_fit_too(name: str, tmp_path: Path) -> None:
     assert set(values["animated"].values()) | set(values["pseudo"]["methods"].values()) <= set(
         values["variants"]
     )
-    assert set(values["methods"]) <= {*values["animated"], *values["pseudo"]["methods"], "still", "truth"}
+    assert set(values["methods"]) <= {
+        *values["animated"],
+        *values["pseudo"]["methods"],
+        *values["reference"]["methods"],
+    }
 
 
 def test_foreach_expands_to_variants_and_methods(stages: list[dag.Stage]) -> None:

@@ -157,7 +157,7 @@ def opening_panels(
     """
     lines = -(-len(panels) // columns)
     with matplotlib.rc_context(STYLE | {"lines.linewidth": 0.9}):
-        figure, axes = _figure(WIDTH, 1.25 * lines + 0.35, lines, columns)
+        figure, axes = _figure(WIDTH, 1.4 * lines + 0.35, lines, columns)
         every = [v for _, curves in panels.values() for v, _ in curves.values()]
         low, high = min(map(np.nanmin, every)), max(map(np.nanmax, every))
         for panel, (clip, (fps, curves)) in zip(axes, panels.items(), strict=False):
@@ -185,7 +185,7 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
 def colour_scale(name: str, label: str, top: float) -> str:
     """Draw the scale of the colours `HEAT` from 0 to `top`."""
     with matplotlib.rc_context(STYLE | {"axes.grid": False}):
-        figure, (axes,) = _figure(WIDTH / 2.6, 0.62)
+        figure, (axes,) = _figure(WIDTH, 0.7)
         axes.imshow(np.linspace(0, 1, 256)[None], cmap=HEAT, aspect="auto", extent=(0, top, 0, 1))
         axes.set_yticks([])
         axes.set_xlabel(label)
@@ -223,7 +223,7 @@ def spread(name: str, label: str, rows: Mapping[str, Dots]) -> str:
 def lip_shapes(name: str, title: str, rendered: np.ndarray, filmed: np.ndarray) -> str:
     """Draw growth of lip gap and mouth width (N, 2) of rendered poses, and of filmed lips (M, 2) over them."""
     with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
-        figure, (axes,) = _figure(WIDTH / 2, 3.4)
+        figure, (axes,) = _figure(WIDTH, 3.4)
         for points, colour, label in ((rendered, MUTED, "rendered"), (filmed, SERIES[0], "filmed")):
             axes.scatter(
                 points[:, 0],

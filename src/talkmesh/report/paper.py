@@ -132,9 +132,13 @@ class Table:
         return f"table{self.layout.number}"
 
     @property
-    def title(self) -> str:
+    def caption(self) -> str:
         synthetic = " (synthetic benchmark)" if self.corpus == SYNTHETIC else ""
-        return f"Table {self.layout.number}. {self.layout.caption}, corpus {self.corpus}{synthetic}."
+        return f"{self.layout.caption}, corpus {self.corpus}{synthetic}."
+
+    @property
+    def title(self) -> str:
+        return f"Table {self.layout.number}. {self.caption}"
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -151,6 +155,8 @@ class Table:
             notes.append(
                 f"Pixels are those of a {self.crop_px} px crop, each frame aligned by its own similarity."
             )
+        if any(row.line.label.endswith("*") for row in self.rows):
+            notes.append("* learned from the meshes of Pseudo GT: three stages, no exact mesh is used.")
         if len(self.layout.metrics) > 1:
             notes.append(
                 "The paper's own warning: supervised rows (above Pseudo GT, without *) and the others must not be "
@@ -268,7 +274,7 @@ def to_latex(table: Table) -> str:
         *body,
         r"\bottomrule",
         r"\end{tabular}",
-        rf"\caption{{{_latex(' '.join((table.title, *table.notes)))}}}",
+        rf"\caption{{{_latex(' '.join((table.caption, *table.notes)))}}}",
         rf"\label{{tab:{table.name}}}",
         r"\end{table}",
     ]
