@@ -131,13 +131,13 @@ def test_errors_name_the_clip_or_the_file(folders: Path, spoil: object, message:
 
 
 def test_other_errors_say_what_to_give(folders: Path) -> None:
-    with pytest.raises(TalkmeshError, match="talk_a.npy does not say its frames a second: give --fps"):
+    with pytest.raises(TalkmeshError, match=r"talk_a.npy does not say its frames a second: give --fps"):
         score(request(fps=None))
     with pytest.raises(TalkmeshError, match="no multiple of the prediction's 25"):
         score(request(truth_fps=60.0))
     with pytest.raises(TalkmeshError, match="nowhere: no such folder"):
         score(request(predictions=Path("nowhere")))
-    with pytest.raises(TalkmeshError, match="there is no params.yaml here: give --truth"):
+    with pytest.raises(TalkmeshError, match=r"there is no params.yaml here: give --truth"):
         score(request(truth=None))
     np.savez("mine/talk_a2.npz", a=np.zeros((4, 3)), b=np.zeros((4, 3)))
     with pytest.raises(TalkmeshError, match="cannot tell which of a, b holds meshes of 120 vertices"):

@@ -62,7 +62,7 @@ def test_truth_given_as_meshes_stays_meshes_and_is_cut_to_the_clip(rig: Rig) -> 
     meshes = rig.vertices(poses("talk_b"))[: FRAMES - 5]
     truth = GroundTruth(FPS, vertices=meshes, rig_hash=rig.hash)
     contracts.write_ground_truth(contracts.CLIPS / "talk_b" / "ground_truth.npz", truth)
-    with pytest.raises(TalkmeshError, match="no reference 'truth'.*ground_truth, still, chance"):
+    with pytest.raises(TalkmeshError, match=r"no reference 'truth'.*ground_truth, still, chance"):
         motions("truth", judged_clips(TRACK), rig)
     reference.main("chance")
     (user,) = [clip for clip, source in wrong_sentences(list(CLIPS)).items() if source == "talk_b"]

@@ -77,7 +77,7 @@ def spoiled(how: str) -> np.ndarray:
         "topology": bad[:, :-1],
         "flat": bad.reshape(len(bad), -1),
         "axes": bad[..., [2, 0, 1]],
-        "moved": bad + [0.0, 0.0, 400.0],
+        "moved": bad + np.array([0.0, 0.0, 400.0]),
     }[how]
 
 
@@ -104,7 +104,7 @@ def test_what_is_not_a_mesh_of_the_rig_is_an_error_that_names_the_clip(how: str,
 
 def test_shuffled_vertices_are_found_out() -> None:
     order = np.random.default_rng(0).permutation(len(RIG.neutral))
-    with pytest.raises(TalkmeshError, match="clip x.*order of vertices"):
+    with pytest.raises(TalkmeshError, match=r"clip x.*order of vertices"):
         check_meshes(TRUTH[:, order], RIG, "clip x")
     check_meshes(TRUTH * 1.2, RIG, "another person's face")
 
