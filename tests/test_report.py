@@ -52,14 +52,14 @@ class Page(HTMLParser):
         self.text += data
 
 
-@pytest.fixture(autouse=True)
-def painted(monkeypatch: pytest.MonkeyPatch) -> None:
+def painted(vertices: np.ndarray, rig: object, size: int, camera: object = None) -> Iterator[np.ndarray]:
     """Meshes as plain pictures: the renderer has its own tests and needs OpenGL."""
+    return (np.full((size, size, 3), 40 + int(abs(v[45, 1])) % 200, np.uint8) for v in vertices)
 
-    def rendered(vertices: np.ndarray, rig: object, size: int, camera: object = None) -> Iterator[np.ndarray]:
-        return (np.full((size, size, 3), 40 + int(abs(v[45, 1])) % 200, np.uint8) for v in vertices)
 
-    monkeypatch.setattr(pictures, "rendered", rendered)
+@pytest.fixture(autouse=True)
+def _painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "rendered", painted)
 
 
 def reported(root: Path, monkeypatch: pytest.MonkeyPatch, models: bool = True, **options: object) -> Page:
@@ -76,8 +76,23 @@ def reported(root: Path, monkeypatch: pytest.MonkeyPatch, models: bool = True, *
     return Page(HTML / "index.html")
 
 
-def test_every_link_resolves_within_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = reported(tmp_path, monkeypatch)
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with everything on the page, made once: the tests that use `page` only look at it."""
+    root = tmp_path_factory.mktemp("reported")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "rendered", painted)
+        reported(root, patch)
+    return root
+
+
+@pytest.fixture
+def page(project: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
+    monkeypatch.chdir(project)
+    return Page(HTML / "index.html")
+
+
+def test_every_link_resolves_within_the_folder(page: Page) -> None:
     assert len(page.links) > 20
     for link in page.links:
         parts = urlparse(link)
@@ -97,8 +112,7 @@ def test_every_link_resolves_within_the_folder(tmp_path: Path, monkeypatch: pyte
     assert len(page.ids) == len(set(page.ids))
 
 
-def test_page_shows_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = reported(tmp_path, monkeypatch)
+def test_page_shows_what_was_measured(page: Page) -> None:
     results = json.loads(METRICS_FILE.read_text())
     assert list(results["methods"]) == sorted(METHODS)
     for metric in AGAINST_MESHES + AGAINST_FILM:
@@ -135,8 +149,7 @@ def test_page_shows_what_was_measured(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "media/talk_c.mp4" not in page.source
 
 
-def test_videos_have_sound_and_strips_have_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reported(tmp_path, monkeypatch)
+def test_videos_have_sound_and_strips_have_frames(page: Page) -> None:
     for clip in CLIPS[:2]:
         frames = list(media.read_video(HTML / "media" / f"{clip}.mp4", FPS))
         assert len(frames) == FRAMES
@@ -164,10 +177,7 @@ def test_videos_have_sound_and_strips_have_frames(tmp_path: Path, monkeypatch: p
     assert (strip == inner).mean() > 0.9  # all but the frames
 
 
-def test_errors_on_the_face_tests_and_tables_are_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = reported(tmp_path, monkeypatch)
+def test_errors_on_the_face_tests_and_tables_are_there(page: Page) -> None:
     for method in ("ours", "pseudo", "still", "chance"):
         assert f"media/error_{method}.png" in page.links
     assert "media/error_ground_truth.png" not in page.links
@@ -197,10 +207,9 @@ def test_lips_that_close_between_openings_are_found() -> None:
     assert pictures.columns(many, 8)[1].sum() == 4  # half of a strip at most
 
 
-def test_the_same_inputs_give_the_same_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = reported(tmp_path, monkeypatch).source
+def test_the_same_inputs_give_the_same_page(page: Page) -> None:
     report_stage.main()
-    assert (HTML / "index.html").read_text() == first
+    assert (HTML / "index.html").read_text() == page.source
     assert [p.name for p in HTML.parent.iterdir() if p.name.startswith(".tmp")] == []
 
 
