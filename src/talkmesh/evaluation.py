@@ -27,6 +27,7 @@ from talkmesh.judged import (
     speakers_of,
     without_truth,
 )
+from talkmesh.metrics import lengths
 from talkmesh.references import REFERENCES
 from talkmesh.rig import Rig, read_rig
 from talkmesh.scoring import NEED_FILM, NEED_TRUTH, Scoring, clip_scores, mesh_opening
@@ -53,7 +54,7 @@ class Drawn:
         self.openings[clip] = mesh_opening(predicted, rig)
         if truth is not None:
             frames = min(len(predicted), len(truth))
-            away = np.linalg.norm(predicted[:frames] - truth[:frames], axis=2).sum(0, dtype=float)
+            away = lengths(predicted[:frames] - truth[:frames]).sum(0, dtype=float)
             self.distances = away if self.distances is None else self.distances + away
             self.frames += frames
 

@@ -29,6 +29,11 @@ def same_length(predicted: np.ndarray, reference: np.ndarray, what: str) -> tupl
     return predicted[:frames], reference[:frames]
 
 
+def lengths(vectors: np.ndarray) -> np.ndarray:
+    """Return the lengths (...) of vectors (..., D), several times faster than numpy's norm for short ones."""
+    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+
+
 def checked(predicted: np.ndarray, reference: np.ndarray, axes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return both as float64; they must be of one shape with `axes` axes, finite and not empty."""
     predicted, reference = np.asarray(predicted, np.float64), np.asarray(reference, np.float64)
@@ -50,8 +55,7 @@ def checked(predicted: np.ndarray, reference: np.ndarray, axes: int) -> tuple[np
 
 def _distances(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     predicted, truth = checked(predicted, truth, 3)
-    distances: np.ndarray = np.linalg.norm(predicted - truth, axis=2)  # (T, V)
-    return distances
+    return lengths(predicted - truth)  # (T, V)
 
 
 def lve_mm(predicted: np.ndarray, truth: np.ndarray) -> float:
@@ -94,7 +98,7 @@ def mve_mm(predicted: np.ndarray, truth: np.ndarray) -> float:
 def _upper_face_gap(predicted: np.ndarray, truth: np.ndarray, neutral: np.ndarray, power: int) -> float:
     """Mean over vertices of how much more the truth's ``||motion||^power`` varies over time than the prediction's."""
     predicted, truth = checked(predicted, truth, 3)
-    spreads = [(np.linalg.norm(v - neutral, axis=2) ** power).std(0) for v in (truth, predicted)]
+    spreads = [(lengths(v - neutral) ** power).std(0) for v in (truth, predicted)]
     return float((spreads[0] - spreads[1]).mean())
 
 
@@ -129,7 +133,7 @@ def jitter_mm(vertices: np.ndarray) -> float:
     vertices, _ = checked(vertices, vertices, 3)
     if len(vertices) < 3:
         return float("nan")
-    return float(np.linalg.norm(np.diff(vertices, n=2, axis=0), axis=2).mean())
+    return float(lengths(np.diff(vertices, n=2, axis=0)).mean())
 
 
 # ------------------------------------------------------------------------------------ lip landmarks, pixels

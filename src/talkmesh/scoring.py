@@ -82,18 +82,28 @@ def check_meshes(vertices: np.ndarray, rig: Rig, where: str) -> None:
         raise TalkmeshError(
             f"{where}: NaN or infinite values in {bad.sum()} of {len(bad)} frames, first in frame {bad.argmax()}"
         )
-    size = float(np.linalg.norm(np.ptp(rig.neutral, axis=0)))
-    ratio = float(np.linalg.norm(np.ptp(vertices[0], axis=0))) / size
+    ratio, away = _size_and_distance(vertices[0], rig)
     if not SIZES[0] < ratio < SIZES[1]:
-        unit = next((u for u, f in UNITS.items() if SIZES[0] < ratio * f < SIZES[1]), None)
+        unit = next((u for u, factor in UNITS.items() if _fits(vertices[0] * factor, rig)), None)
         why = f"it looks like {unit}, and must be millimetres" if unit else "is it offsets, or another unit?"
         raise TalkmeshError(f"{where}: the face is {ratio:.3g} times as large as the rig {rig.name}; {why}")
-    away = float(np.median(np.linalg.norm(vertices[0] - rig.neutral, axis=1)))
-    if away > AWAY * size:
+    if away > AWAY:
         raise TalkmeshError(
-            f"{where}: half of the vertices are more than {away:.0f} mm from where the rig {rig.name} has them; "
-            "the order of vertices or the axes are others, or the head is moved"
+            f"{where}: half of the vertices are farther than {100 * away:.0f} % of the face from where the rig "
+            f"{rig.name} has them; the order of vertices or the axes are others, or the head is moved"
         )
+
+
+def _size_and_distance(mesh: np.ndarray, rig: Rig) -> tuple[float, float]:
+    """Return the size of a mesh (V, 3), and the median distance of its vertices from the rig's, in sizes of the rig."""
+    size = float(np.linalg.norm(np.ptp(rig.neutral, axis=0)))
+    away = float(np.median(metrics.lengths(mesh - rig.neutral)))
+    return float(np.linalg.norm(np.ptp(mesh, axis=0))) / size, away / size
+
+
+def _fits(mesh: np.ndarray, rig: Rig) -> bool:
+    ratio, away = _size_and_distance(mesh, rig)
+    return SIZES[0] < ratio < SIZES[1] and away <= AWAY
 
 
 def clip_scores(
