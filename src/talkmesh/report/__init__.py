@@ -123,7 +123,7 @@ def build(results: dict[str, Any], params: ReportParams, track: Track, out: Path
     colours |= {STILL: figures.MUTED, TRUTH: figures.INK}
     rig, camera = read_rig(track.rig_file), read_camera(RENDERS / track.name)
     judged = [m for m, values in results["methods"].items() if "skipped" not in values]
-    rows = [m for m in methods + judged if m not in REFERENCES]
+    rows = methods + [m for m in judged if m not in REFERENCES]
     with replacing(out) as folder:
         (folder / MEDIA).mkdir(parents=True)
         shown_colours = {m: colours[m] for m in methods}

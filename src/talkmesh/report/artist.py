@@ -130,7 +130,10 @@ def all_openings(clips: list[Clip], colours: Mapping[str, str]) -> str:
             if f"opening/{clip.name}" in arrays:
                 label = TRUE if method == TRUTH else method
                 curves[label] = (arrays[f"opening/{clip.name}"], colours.get(method, figures.MUTED))
-        panels[clip.name] = (clip.fps, curves)
+        if curves:
+            panels[clip.name] = (clip.fps, curves)
+    if not panels:
+        return ""
     return figures.opening_panels("openings", panels, dashed=[TRUE])
 
 
