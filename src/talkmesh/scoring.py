@@ -25,7 +25,7 @@ NEED_FILM = ("lle_px", "lle_clip_px", "lle_percent", "opening_r", "opening_sd_ra
 
 UNITS = {"metres": 1000.0, "centimetres": 10.0}
 SIZES = (0.5, 2.0)  # of a face against the rig's, beyond which it is not in the rig's unit
-AWAY = 0.25  # of the rig's size: a face farther from the rig's is not in its place
+AWAY = 0.15  # of the rig's size: a face farther from the rig's is not in its place
 MIDDLES = (0, 17)  # MediaPipe's middle of the outer edge of the upper and of the lower lip
 
 
