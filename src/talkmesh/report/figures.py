@@ -158,8 +158,8 @@ def opening_panels(
     lines = -(-len(panels) // columns)
     with matplotlib.rc_context(STYLE | {"lines.linewidth": 0.9}):
         figure, axes = _figure(WIDTH, 1.4 * lines + 0.35, lines, columns)
-        every = [v for _, curves in panels.values() for v, _ in curves.values()]
-        low, high = min(map(np.nanmin, every)), max(map(np.nanmax, every))
+        every = np.concatenate([v for _, curves in panels.values() for v, _ in curves.values()])
+        low, high = np.nanmin(every), np.nanmax(every)
         for panel, (clip, (fps, curves)) in zip(axes, panels.items(), strict=False):
             for label, (values, colour) in curves.items():
                 style = "--" if label in dashed else "-"

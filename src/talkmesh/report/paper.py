@@ -147,7 +147,7 @@ class Table:
         seeds = ", ".join(f"{row.line.label} {row.seeds}" for row in self.rows)
         notes = [
             f"Mean over {' or '.join(map(str, clips))} test clips with its 95 % bootstrap interval over clips. "
-            f"Trainings (seeds) behind each row: {seeds}.",
+            f"Networks trained (seeds) for each row: {seeds}.",
             f"Columns 'paper' are the values that Yang et al. print for {self.layout.corpus}: another data set, "
             "another character, another picture size. Compare orders and ratios, not values.",
         ]
