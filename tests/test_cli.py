@@ -9,7 +9,7 @@ import pytest
 
 from talkmesh import cli
 
-COMMANDS = ("sample", "vocaset", "animate", "scores", "doctor", "profile", "models")
+COMMANDS = ("sample", "vocaset", "animate", "evaluate", "scores", "doctor", "profile", "models")
 
 
 def test_help_names_every_command_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,12 +11,12 @@ import soundfile
 
 from talkmesh import contracts, synthetic
 from talkmesh.contracts import Crops, GroundTruth, Renders, Speaker
-from talkmesh.evaluation import project
 from talkmesh.files import write_json
 from talkmesh.framing import Framing, window
 from talkmesh.landmarks import CORNERS, COUNT, LIPS
 from talkmesh.media import write_video
 from talkmesh.rig import Rig, write_rig
+from talkmesh.scoring import project
 
 FPS, FRAMES, SIZE = 25.0, 20, 32
 CLIPS = ("talk_a", "talk_b", "talk_c")
@@ -24,9 +24,9 @@ RINGS = 6  # outer lips, inner lips, mouth inside; and outwards: skin, skin, rim
 
 PARAMS = """
 corpus: {corpus}
-methods: [ours, pseudo, still]
+methods: [ours, pseudo, ground_truth, still, chance]
 track: {{name: cg, rig: character, clips: data/clips}}
-evaluate: {{max_lag_s: 0.2}}
+evaluate: {{max_lag_s: 0.2, closure_mm: 1.0, bootstrap: {{resamples: 500, seed: 7}}}}
 report: {{clips: 2, strip: 5, size: 64, shown: [ours, pseudo]}}
 """
 

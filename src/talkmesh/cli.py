@@ -20,6 +20,8 @@ From nothing to a talking face, in the project's folder:
   talkmesh scores                        the scores, and where to look and listen
 With a trained model:
   talkmesh animate line.wav -o line.mp4  let the character say it; also .glb, .usdc, .csv, .npz, a folder of OBJ
+Meshes of another method:
+  talkmesh evaluate --help               the same metrics for any (frames, V, 3) files
 Your own videos:
   put them in data/raw/<corpus>/<speaker>/, set `corpus:` in params.yaml, run `dvc repro`
 """
@@ -48,6 +50,24 @@ examples:
   talkmesh sample
   talkmesh sample --curves weights.npz --audio sounds/ --corpus facegood --test take_4
   talkmesh sample --meshes
+"""
+EVALUATE = """\
+Score mesh sequences of any method, also from other repositories, with the metrics of this project.
+
+  --predictions   a folder with one file a clip: .npy or .npz with vertices (frames, V, 3) or (frames, 3 V)
+  --rig           the topology: an npz of `dvc repro rig` or its name in models/rigs. It says which vertices are lips.
+                  A mesh of yours becomes one through `rig.source` (glTF, OBJ, FLAME, ...): data/rigs/README.md
+  --truth         a folder with the exact meshes under the same names (or <sentence> for <sentence>_condition_<style>);
+                  without it, the test clips of the project in this folder, their truth and their filmed lips
+
+Printed is the mean over clips of every metric with its 95 % bootstrap interval; what they mean stands in the report and
+in talkmesh/metrics.py. Other lengths, other topologies, NaN and metres given for millimetres are errors that name the
+clip.
+
+examples:
+  talkmesh evaluate --predictions predictions/ours --rig character
+  talkmesh evaluate --predictions result/ --truth vertices_npy/ --rig flame.npz --unit m --fps 30 --truth-fps 60
+  talkmesh evaluate --predictions mine/ --truth exact/ --rig head.npz --fps 25 --csv per_clip.csv --json
 """
 VOCASET = """\
 Read VOCASET's folder of training data and a FLAME model, both yours under their own licences, into a corpus of
@@ -129,6 +149,24 @@ def _parser() -> argparse.ArgumentParser:
         command("animate", speech.run, "let the character say a sound file, in any format", speech.TEXT)
     )
     command("scores", _scores, "print the scores of the last run, and where to look")
+    evaluate = command("evaluate", _evaluate, "score meshes of any method, yours or another's", EVALUATE)
+    evaluate.add_argument("--predictions", type=Path, metavar="DIR", required=True, help="what is scored")
+    evaluate.add_argument("--rig", metavar="RIG", required=True, help="npz, or a name in models/rigs")
+    evaluate.add_argument(
+        "--truth", type=Path, metavar="DIR", help="exact meshes (default: the project's test clips)"
+    )
+    evaluate.add_argument(
+        "--unit", choices=("mm", "cm", "m"), default="mm", help="of all meshes given (default: %(default)s)"
+    )
+    evaluate.add_argument("--fps", type=float, metavar="RATE", help="frames a second, where files do not say")
+    evaluate.add_argument(
+        "--truth-fps",
+        type=float,
+        metavar="RATE",
+        help="of the truth, a multiple of --fps (default: the same)",
+    )
+    evaluate.add_argument("--csv", type=Path, metavar="FILE", help="write every metric of every clip")
+    evaluate.add_argument("--json", action="store_true", help="for machines")
     vocaset = command("vocaset", _vocaset, "read VOCASET into a corpus of speech and meshes", VOCASET)
     vocaset.add_argument("folder", type=Path, metavar="FOLDER", help="where data_verts.npy lies")
     vocaset.add_argument("--flame", type=Path, metavar="MODEL", required=True, help="FLAME's .pkl or .npz")
@@ -173,6 +211,20 @@ def _sample(arguments: argparse.Namespace) -> None:
         print(write_recorded(config, source))
     else:
         print(write_corpus(config, only_first=arguments.first))
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    _speak()
+    from talkmesh import foreign
+    from talkmesh.evaluation import write_table
+    from talkmesh.files import to_json
+
+    folders = arguments.predictions, arguments.rig, arguments.truth
+    request = foreign.Request(*folders, arguments.unit, arguments.fps, arguments.truth_fps)
+    result, per_clip = foreign.score(request)
+    if arguments.csv:
+        write_table(arguments.csv, per_clip)
+    print(to_json(result) if arguments.json else foreign.as_text(result))
 
 
 def _vocaset(arguments: argparse.Namespace) -> None:

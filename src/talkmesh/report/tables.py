@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from talkmesh.evaluation import STILL, TRUTH
-from talkmesh.report.definitions import Metric
+from talkmesh.references import REFERENCES, STILL
+from talkmesh.report.definitions import METRICS, Metric
 
-REFERENCES = (STILL, TRUTH)
 DASH = "&ndash;"
 QUALITY = {  # column of the table of crops: its heading and the digits it is shown with
     "faces": ("frames with a face", 0),
@@ -45,14 +44,14 @@ def number(value: float | None, digits: int) -> str:
 
 
 def best_of(metric: Metric, methods: Mapping[str, Any]) -> set[str]:
-    """Return the methods with the best mean of a metric as printed; the truth itself does not compete."""
+    """Return the methods with the best mean of a metric as printed; reference rows do not compete."""
     distance = {"low": lambda v: v, "high": lambda v: -v, "one": lambda v: abs(v - 1), "zero": abs}
     if metric.better is None:
         return set()
     scores = {
         method: distance[metric.better](round(values[metric.name]["mean"], metric.digits))
         for method, values in methods.items()
-        if method != TRUTH and values.get(metric.name, {}).get("mean") is not None
+        if method not in REFERENCES and values.get(metric.name, {}).get("mean") is not None
     }
     return {method for method, score in scores.items() if score == min(scores.values())}
 
@@ -103,6 +102,56 @@ def results_table(metrics: Sequence[Metric], methods: Mapping[str, Any], colours
         f'<div class="scroll"><table><thead><tr><th>method</th>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+def comparison_table(found: Sequence[Mapping[str, Any]]) -> str:
+    """Return the first method against each other one, a column a metric: difference, interval, p value.
+
+    Parameters
+    ----------
+    found : the comparisons of `talkmesh.report.collect`; those of the first method in them are shown
+    """
+    if not found:
+        return ""
+    first = found[0]["a"]
+    names = list(dict.fromkeys(pair["metric"] for pair in found))
+    by_method: dict[str, dict[str, str]] = {}
+    for pair in found:
+        if pair["a"] == first:
+            by_method.setdefault(pair["b"], {})[pair["metric"]] = _difference(pair)
+    heads = (METRICS[name] for name in names)
+    head = "".join(
+        f"<th>{escape(m.label)}<small>{escape(m.unit or 'r')}, against the {m.against}</small></th>"
+        for m in heads
+    )
+    body = "".join(
+        f"<tr><th>{escape(first)} &minus; {escape(other)}</th>"
+        + "".join(cells.get(n, f"<td>{DASH}</td>") for n in names)
+        + "</tr>"
+        for other, cells in by_method.items()
+    )
+    return (
+        f'<div class="scroll"><table><thead><tr><th>difference</th>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _difference(pair: Mapping[str, Any]) -> str:
+    digits = METRICS[pair["metric"]].digits
+    low, high = pair["ci95"]
+    notes = [] if _undefined(low) else [f"{number(low, digits)} to {number(high, digits)}"]
+    notes += [] if _undefined(pair["p_holm"]) else [f"p {_probability(pair['p_holm'])}"]
+    small = "".join(f"<small>{note}</small>" for note in notes)
+    sure = ' class="best"' if not _undefined(pair["p_holm"]) and pair["p_holm"] < 0.05 else ""
+    return f"<td{sure}><b>{number(pair['difference'], digits)}</b>{small}</td>"
+
+
+def _undefined(value: float | None) -> bool:
+    return value is None or not np.isfinite(value)
+
+
+def _probability(p: float) -> str:
+    return "&lt; 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def table(frame: pd.DataFrame) -> str:
