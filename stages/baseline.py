@@ -42,16 +42,16 @@ def compare(name: str) -> None:
             f"params.yaml: baseline.methods has no '{name}'; known are {', '.join(stage.methods)}"
         )
     method = stage.methods[name]
-    recipe = params.section(BaselineStage, "baseline", {method.model: method.changes}).recipe(method.model)
+    stage = params.section(BaselineStage, "baseline", {method.model: method.changes})
     speech = params.build(SpeechConfig, values["transcoder"]["model"]["speech"], "transcoder.model.speech")
     fps, test = float(values["segment"]["fps"]), str(values["unseen"]["test"])
     rig = read_rig(track.rig_file)
     parts = Path(method.targets), Path(method.more), test, track, rig
     sequences, held_out = gather(*parts, speech, fps)
     data = [array for s in (*sequences, *held_out) for array in (s.speech, s.offsets)]
-    work = work_folder(method.model, recipe, speech, fps, rig.hash, *data)
-    with tracking.run("baseline", name, recipe) as log:
-        trained, curves = fit_baseline(method.model, recipe, speech, fps, sequences, held_out, rig, work, log)
+    work = work_folder(method.model, stage.recipe(method.model), stage.train, speech, fps, rig.hash, *data)
+    with tracking.run("baseline", name, stage.recipe(method.model)) as log:
+        trained, curves = fit_baseline(stage, method.model, speech, fps, sequences, held_out, rig, work, log)
         write_baseline(MODELS / name, trained)
         write_curves(MODELS / name / "curves.csv", curves)
         log.write_id(MODELS / name / "run.json")

@@ -72,7 +72,7 @@ def test_losses_are_the_published_sums() -> None:
     model.scale.fill_(2.0)
     x, who = torch.randn(4, 2 + 2 * model.margin, MELS), torch.eye(S)[[0, 1, 2, 0]]
     truth = torch.randn(4, 2, V, 3)
-    terms = model.losses(x, who, torch.zeros(4, V, 3), truth)
+    terms = {k: v.detach() for k, v in model.losses(x, who, torch.zeros(4, V, 3), truth).items()}
     p, g = model(x, who, torch.zeros(4, V, 3), 2).detach().numpy() / 2, truth.numpy() / 2
     position = np.mean(
         [((p[b, t, v] - g[b, t, v]) ** 2).sum() for b in range(4) for t in range(2) for v in range(V)]

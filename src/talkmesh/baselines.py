@@ -33,30 +33,38 @@ Curves = list[tuple[int, str, float, str]]
 
 @dataclass(frozen=True)
 class LinearRecipe:
+    """train : differences to what all are trained with; likewise below."""
+
     model: linear.LinearConfig
     batch: Stretches
-    train: TrainConfig
+    train: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class VocaRecipe:
+    """See `models.voca`."""
+
     model: voca.VocaConfig
     batch: Stretches
-    train: TrainConfig
+    train: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class FaceFormerRecipe:
+    """See `models.faceformer`."""
+
     model: faceformer.FaceFormerConfig
     batch: Stretches
-    train: TrainConfig
+    train: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class SelfTalkRecipe:
+    """See `models.selftalk`."""
+
     model: selftalk.SelfTalkConfig
     batch: Stretches
-    train: TrainConfig
+    train: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -65,9 +73,9 @@ class MeshTalkRecipe:
 
     model: meshtalk.MeshTalkConfig
     batch: Stretches
-    train: TrainConfig
+    train: dict[str, Any]
     context_batch: Stretches
-    context_train: TrainConfig
+    context_train: dict[str, Any]
 
 
 Recipe = LinearRecipe | VocaRecipe | FaceFormerRecipe | SelfTalkRecipe | MeshTalkRecipe
@@ -87,9 +95,10 @@ class Method:
 
 @dataclass(frozen=True)
 class BaselineStage:
-    """The section `baseline` of params.yaml. methods : what is built, by its name in results."""
+    """The section `baseline` of params.yaml. methods : what is built, by its name in results; train : how."""
 
     methods: dict[str, Method]
+    train: TrainConfig
     linear: LinearRecipe
     voca: VocaRecipe
     faceformer: FaceFormerRecipe
@@ -100,9 +109,14 @@ class BaselineStage:
         """Return the recipe of that name."""
         found = getattr(self, model, None)
         if not isinstance(found, Recipe):
-            known = ", ".join(f.name for f in dataclasses.fields(self) if f.name != "methods")
+            known = ", ".join(f.name for f in dataclasses.fields(self) if f.name not in ("methods", "train"))
             raise TalkmeshError(f"params.yaml: baseline.methods names the model '{model}'; known are {known}")
         return found
+
+    def training(self, differences: dict[str, Any]) -> TrainConfig:
+        """Return how to train where a recipe has these differences."""
+        values = dataclasses.asdict(self.train) | differences
+        return build_config(TrainConfig, values, "params.yaml: baseline, train of a recipe")
 
 
 class Network(Protocol):
@@ -165,8 +179,8 @@ def work_folder(model: str, *parts: Any) -> Path:
 
 
 def fit_baseline(
+    stage: BaselineStage,
     model: str,
-    recipe: Recipe,
     speech: SpeechConfig,
     fps: float,
     sequences: list[Sequence],
@@ -175,25 +189,27 @@ def fit_baseline(
     work: Path,
     log: Log,
 ) -> tuple[Baseline, Curves]:
-    """Train one method; validated on whole clips of `held_out` by lip vertex error in mm.
+    """Train the network of one recipe; validated on whole clips of `held_out` by lip vertex error in mm.
 
     Raises
     ------
     TalkmeshError
         If a batch is too small for the method.
     """
+    recipe = stage.recipe(model)
+    train = stage.training(recipe.train)
     if model == "meshtalk" and recipe.batch.sequences < 2:
         raise TalkmeshError(
             "params.yaml: baseline.meshtalk.batch.sequences must be 2 or more: it swaps clips"
         )
-    torch.manual_seed(recipe.train.seed)
+    torch.manual_seed(train.seed)
     speakers = speakers_of(sequences)
     network = build(model, recipe.model, speech, fps, len(rig.neutral), len(speakers))
     trained = Baseline(model, network, speech, fps, speakers, rig.hash)
     every = max(sum(len(s.offsets) for s in sequences) // STARTED_FROM, 1)
     started = np.concatenate([s.offsets[every // 2 :: every] for s in sequences])
     cast(Network, network).start(rig, torch.from_numpy(started))
-    network.to(device_of(recipe.train))
+    network.to(device_of(train))
     lips = torch.from_numpy(rig.lips).long()
 
     def figures(candidate: nn.Module) -> dict[str, float]:
@@ -202,12 +218,11 @@ def fit_baseline(
         return _figures(got, held_out, lips)
 
     if isinstance(recipe, MeshTalkRecipe):
-        assert isinstance(network, meshtalk.MeshTalk)
-        curves = _fit_meshtalk(trained, recipe, sequences, held_out, lips, figures, work, log)
+        context = stage.training(recipe.context_train)
+        curves = _fit_meshtalk(trained, recipe, train, context, sequences, held_out, lips, figures, work, log)
     else:
-        curves = _fit(
-            trained, cast(Network, network).losses, recipe.batch, recipe.train, sequences, figures, work, log
-        )
+        losses = cast(Network, network).losses
+        curves = _fit(trained, losses, recipe.batch, train, sequences, figures, work, log)
     network.cpu()
     return trained, curves
 
@@ -238,6 +253,8 @@ def _fit(
 def _fit_meshtalk(
     trained: Baseline,
     recipe: MeshTalkRecipe,
+    train: TrainConfig,
+    context: TrainConfig,
     sequences: list[Sequence],
     held_out: list[Sequence],
     lips: Tensor,
@@ -260,31 +277,15 @@ def _fit_meshtalk(
 
     network.context.requires_grad_(False)
     first = _fit(
-        trained,
-        network.losses,
-        recipe.batch,
-        recipe.train,
-        sequences,
-        reconstruction,
-        work / "autoencoder",
-        log,
+        trained, network.losses, recipe.batch, train, sequences, reconstruction, work / "autoencoder", log
     )
     network.context.requires_grad_(True)
     network.encoder.requires_grad_(False)
     network.unet.requires_grad_(False)
-    second = _fit(
-        trained,
-        network.context_losses,
-        recipe.context_batch,
-        recipe.context_train,
-        sequences,
-        validate,
-        work / "context",
-        log,
-    )
-    last = recipe.train.steps
+    losses, batch = network.context_losses, recipe.context_batch
+    second = _fit(trained, losses, batch, context, sequences, validate, work / "context", log)
     return [(step, f"autoencoder_{name}", value, split) for step, name, value, split in first] + [
-        (last + step, name, value, split) for step, name, value, split in second
+        (train.steps + step, name, value, split) for step, name, value, split in second
     ]
 
 
