@@ -48,8 +48,7 @@ def compare(name: str) -> None:
     rig = read_rig(track.rig_file)
     parts = Path(method.targets), Path(method.more), test, track, rig
     sequences, held_out = gather(*parts, speech, fps)
-    data = [array for s in (*sequences, *held_out) for array in (s.speech, s.offsets)]
-    work = work_folder(method.model, stage.recipe(method.model), stage.train, speech, fps, rig.hash, *data)
+    work = work_folder(stage, method.model, speech, fps, rig, sequences + held_out)
     with tracking.run("baseline", name, stage.recipe(method.model)) as log:
         trained, curves = fit_baseline(stage, method.model, speech, fps, sequences, held_out, rig, work, log)
         write_baseline(MODELS / name, trained)

@@ -14,7 +14,7 @@ from talkmesh.errors import TalkmeshError
 from talkmesh.models.basis import principal
 from talkmesh.models.linear import Linear, LinearConfig
 from talkmesh.models.selftalk import SelfTalk, SelfTalkConfig
-from talkmesh.models.speech import MELS, RATE, SpeechConfig
+from talkmesh.models.speech import MELS, SpeechConfig
 from talkmesh.sequences import Sampler, Sequence, Stretches, cut_speech, one_hot, read_sequences
 from talkmesh.spoken import Spoken
 
@@ -243,8 +243,21 @@ def test_mistakes_in_the_parameters_are_named(world, tmp_path) -> None:
         stage().training({"stepps": 3})
 
 
-def test_a_training_is_named_by_its_code_and_data() -> None:
-    a, b = (baselines.work_folder("voca", x) for x in (1, 2))
-    assert a != b
-    assert a != baselines.work_folder("linear", 1)
-    assert RATE / FPS == 640  # of the voice above
+def test_a_training_is_named_by_all_that_it_depends_on(world) -> None:
+    """Else a checkpoint of other data, or of other code, would be gone on from."""
+    one = world[0][0]
+    names = [
+        baselines.work_folder(stage(), "voca", SPEECH, FPS, RIG, [one]),
+        baselines.work_folder(stage(), "linear", SPEECH, FPS, RIG, [one]),
+        baselines.work_folder(stage(), "voca", dataclasses.replace(SPEECH, width=8), FPS, RIG, [one]),
+        *(
+            baselines.work_folder(stage(), "voca", SPEECH, FPS, RIG, [dataclasses.replace(one, **change)])
+            for change in ({"speaker": "x"}, {"offsets": one.offsets + 1}, {"speech": one.speech + 1})
+        ),
+        baselines.work_folder(
+            dataclasses.replace(stage(), train=dataclasses.replace(stage().train, seed=9)),
+            "voca", SPEECH, FPS, RIG, [one],
+        ),
+    ]  # fmt: skip
+    assert len(set(names)) == len(names)
+    assert names[0] == baselines.work_folder(stage(), "voca", SPEECH, FPS, RIG, [one])

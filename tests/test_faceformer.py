@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks import faceformer as benchmark
 from slow_layers import arrays, decoder_layer, dense, randomised, sub
 from talkmesh.models.faceformer import FaceFormer, FaceFormerConfig, cross_mask, self_mask, slopes
 
@@ -102,3 +103,13 @@ def test_speakers_differ_and_length_has_no_bound() -> None:
         short = model.roll_out(memory[:, :50], model.obj_vector(torch.eye(S)[:1]))
     assert not torch.allclose(a, b)
     torch.testing.assert_close(short, a[:, :50], atol=1e-4, rtol=1e-4)  # causal
+
+
+def test_the_cache_gives_what_the_released_loop_gives_at_the_released_size() -> None:
+    """The benchmark's bar on three seconds of its twenty: 1e-4 of the height of the face."""
+    net, (memory, style) = benchmark.model(), benchmark.speech(3 * benchmark.FPS)
+    with torch.no_grad():
+        plain, cached = net.plain_loop(memory, style), net.roll_out(memory, style)
+    moves = plain[0].diff(dim=0).norm(dim=1)
+    assert moves.min() > 1e-3 * plain[0].norm(dim=1).mean()  # frames do differ
+    assert float((plain - cached).abs().max() / plain.abs().max()) * benchmark.MOTION < 1e-5

@@ -164,18 +164,17 @@ def build(
     raise ValueError(f"there is no baseline '{model}'")
 
 
-def work_folder(model: str, *parts: Any) -> Path:
+def work_folder(
+    stage: BaselineStage, model: str, speech: SpeechConfig, fps: float, rig: Rig, sequences: list[Sequence]
+) -> Path:
     """Return the folder of the checkpoints of one training: named by all that it depends on, code included."""
     here = Path(__file__).parent
-    code = [
-        "baselines.py",
-        "sequences.py",
-        "train.py",
-        "models/speech.py",
-        "models/basis.py",
-        f"models/{model}.py",
-    ]
-    return Path("work/baseline") / content_hash(*(here / name for name in code), *parts)
+    names = ("baselines", "sequences", "train", "models/speech", "models/basis", f"models/{model}")
+    code = [here / f"{name}.py" for name in names]
+    data = [part for s in sequences for part in (s.speaker, s.speech, s.offsets, s.neutral)]
+    return Path("work/baseline") / content_hash(
+        *code, stage.recipe(model), stage.train, speech, fps, rig.hash, *data
+    )
 
 
 def fit_baseline(

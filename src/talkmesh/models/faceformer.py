@@ -71,6 +71,8 @@ class FaceFormer(nn.Module):
     """Speech (B, T, F) to offsets from the neutral mesh (B, T, V, 3) in mm; layers have their released names."""
 
     margin = 0  # frames of speech needed on either side of those predicted
+    positions: Tensor  # (period, D)
+    scale: Tensor  # ()
 
     def __init__(self, config: FaceFormerConfig, speech: nn.Module, vertices: int, speakers: int) -> None:
         super().__init__()
@@ -91,7 +93,7 @@ class FaceFormer(nn.Module):
     @torch.no_grad()
     def start(self, rig: Rig, offsets: Tensor) -> None:
         """Work in units of the size of offsets (N, V, 3)."""
-        self.scale.copy_(offsets.square().mean().sqrt())  # type: ignore[operator]
+        self.scale.copy_(offsets.square().mean().sqrt())
 
     def forward(self, speech: Tensor, speaker: Tensor, neutral: Tensor, frames: int) -> Tensor:
         memory = self.audio_feature_map(self.audio_encoder(speech, frames))  # (B, T M, D)
@@ -108,7 +110,7 @@ class FaceFormer(nn.Module):
         c, m = self.config, self.config.audio_per_frame
         frames = memory.shape[1] // m
         fed = style[:, None]
-        table = self.positions.repeat(-(-frames // c.period), 1)  # type: ignore[operator]
+        table = self.positions.repeat(-(-frames // c.period), 1)
         drop = nn.Dropout(c.dropout).train(self.training)
         mask = self_mask(c.heads, c.period, frames).to(memory).repeat(len(memory), 1, 1)
         hears = cross_mask(frames, m).to(memory.device)
@@ -163,7 +165,7 @@ class _Step:
     def __call__(self, x: Tensor, t: int) -> Tensor:
         """Return the decoder's output (B, D) for frame t, fed with x (B, D)."""
         layer = self.layer
-        x = self._drop(x + self.table[t % self.period])  # type: ignore[index]
+        x = self._drop(x + self.table[t % self.period])
         x = layer.norm1(x + self._drop(self._attend(x, t)))
         x = layer.norm2(x + self._drop(self._hear(x, t)))
         return layer.norm3(x + self._drop(layer.linear2(self._drop(functional.relu(layer.linear1(x))))))

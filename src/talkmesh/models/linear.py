@@ -27,6 +27,7 @@ class Linear(nn.Module):
     """Speech features (B, T, F) to offsets from the neutral mesh (B, T, V, 3) in mm. Who speaks is not looked at."""
 
     margin = 0  # frames of speech needed on either side of those predicted
+    scale: Tensor  # ()
 
     def __init__(self, config: LinearConfig, speech: SpeechConfig, fps: float, vertices: int) -> None:
         super().__init__()
@@ -38,7 +39,7 @@ class Linear(nn.Module):
     @torch.no_grad()
     def start(self, rig: Rig, offsets: Tensor) -> None:
         """Start from the size and the principal components of offsets (N, V, 3)."""
-        self.scale.copy_(offsets.square().mean().sqrt())  # type: ignore[operator]
+        self.scale.copy_(offsets.square().mean().sqrt())
         self.mesh.weight.copy_(principal(offsets / self.scale, self.config.code).T)
         self.mesh.bias.zero_()
 

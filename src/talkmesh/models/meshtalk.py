@@ -62,6 +62,9 @@ class AudioEncoder(nn.Module):
 class ExpressionEncoder(nn.Module):
     """Meshes (B, T, V, 3) to codes of motion (B, T, 128)."""
 
+    mean: Tensor  # (1, 1, V, 3)
+    stddev: Tensor
+
     def __init__(self, vertices: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(1, 1, vertices, 3))
@@ -71,7 +74,7 @@ class ExpressionEncoder(nn.Module):
         self.code = nn.Linear(128, CODE)
 
     def forward(self, meshes: Tensor) -> Tensor:
-        x = ((meshes - self.mean) / self.stddev).flatten(2)  # type: ignore[operator]
+        x = ((meshes - self.mean) / self.stddev).flatten(2)
         for layer in self.layers:
             x = functional.leaky_relu(layer(x), SLOPE)
         return self.code(self.lstm(x)[0])
@@ -108,6 +111,9 @@ class MultimodalEncoder(nn.Module):
 class VertexUnet(nn.Module):
     """Neutral meshes (B, V, 3) and categories (B, T, H, C) to meshes (B, T, V, 3)."""
 
+    mean: Tensor  # (1, 1, V, 3)
+    stddev: Tensor
+
     def __init__(self, heads: int, classes: int, vertices: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(1, 1, vertices, 3))
@@ -120,7 +126,7 @@ class VertexUnet(nn.Module):
         self.vertex_bias = nn.Parameter(torch.zeros(3 * vertices))
 
     def forward(self, neutral: Tensor, categories: Tensor) -> Tensor:
-        x = ((neutral[:, None] - self.mean) / self.stddev).flatten(2)  # type: ignore[operator]  # (B, 1, 3V)
+        x = ((neutral[:, None] - self.mean) / self.stddev).flatten(2)  # (B, 1, 3V)
         skips = []
         for layer in self.encoder:
             skips.append(x)
@@ -137,6 +143,8 @@ class MaskedContextConvolution(nn.Module):
 
     dilation 0 : nothing of the past; else the last frame and that `dilation` frames before it.
     """
+
+    mask: Tensor  # (H out, H in, 1)
 
     def __init__(self, inputs: int, outputs: int, heads: int, dilation: int) -> None:
         super().__init__()
@@ -165,7 +173,7 @@ class MaskedContextConvolution(nn.Module):
         if sound is not None:
             y = y + functional.linear(sound, self.unmasked_linear.weight[:, :, 0], self.unmasked_linear.bias)
         if self.dilation:
-            y = y + self.historic.bias  # type: ignore[operator]
+            y = y + self.historic.bias
             for tap, ago in ((1, 1), (0, 1 + self.dilation)):
                 if len(past) >= ago:
                     y = y + self.historic.weight[:, :, tap] @ past[-ago]
@@ -257,8 +265,8 @@ class MeshTalk(nn.Module):
         person a vertex of the ear hardly moves, and would be blown up by its own."""
         mean = torch.from_numpy(rig.neutral) + offsets.mean(0)
         for part in (self.encoder.expression_encoder, self.unet):
-            part.mean.copy_(mean)  # type: ignore[operator]
-            part.stddev.fill_(offsets.square().mean().sqrt().item())  # type: ignore[operator]
+            part.mean.copy_(mean)
+            part.stddev.fill_(offsets.square().mean().sqrt().item())
         distance = np.linalg.norm(rig.neutral[:, None] - rig.neutral[rig.lips][None], axis=-1).min(1)
         self.mouth.copy_(torch.from_numpy(np.exp(-0.5 * (distance / MOUTH_MM) ** 2)))
         self.upper.zero_()[torch.from_numpy(rig.upper).long()] = 1
@@ -283,7 +291,7 @@ class MeshTalk(nn.Module):
 
         def error(m: Tensor, s: Tensor) -> Tensor:
             categories = functional.gumbel_softmax(self.encoder.fusion_model(m, s), hard=True)
-            return ((self.unet(neutral, categories) - meshes) / self.unet.stddev).square()  # type: ignore[operator]
+            return ((self.unet(neutral, categories) - meshes) / self.unet.stddev).square()
 
         def within(e: Tensor, mask: Tensor) -> Tensor:
             return (e * mask[:, None]).mean((0, 1, 3)).sum() / mask.sum()

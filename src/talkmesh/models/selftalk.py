@@ -32,6 +32,7 @@ class SelfTalk(nn.Module):
     """Speech features (B, T, F) to offsets from the neutral mesh (B, T, V, 3) in mm."""
 
     margin = 0  # frames of speech needed on either side of those predicted
+    scale: Tensor  # ()
 
     def __init__(self, config: SelfTalkConfig, speech: SpeechConfig, fps: float, vertices: int) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class SelfTalk(nn.Module):
     @torch.no_grad()
     def start(self, rig: Rig, offsets: Tensor) -> None:
         """Work in units of the size of offsets (N, V, 3)."""
-        self.scale.copy_(offsets.square().mean().sqrt())  # type: ignore[operator]
+        self.scale.copy_(offsets.square().mean().sqrt())
 
     def forward(self, speech: Tensor, speaker: Tensor, neutral: Tensor, frames: int) -> Tensor:
         x = self.embed(self.speech(speech, frames))

@@ -63,6 +63,8 @@ class SpeechToMesh(nn.Module):
 class Voca(nn.Module):
     """Speech features (B, T + 2 margin, P F) to offsets from the neutral mesh (B, T, V, 3) in mm."""
 
+    scale: Tensor  # ()
+
     def __init__(
         self, config: VocaConfig, speech: SpeechConfig, fps: float, vertices: int, speakers: int
     ) -> None:
@@ -77,7 +79,7 @@ class Voca(nn.Module):
     @torch.no_grad()
     def start(self, rig: Rig, offsets: Tensor) -> None:
         """Start from the size and the principal components of offsets (N, V, 3), as published."""
-        self.scale.copy_(offsets.square().sum(-1).mean().sqrt())  # type: ignore[operator]
+        self.scale.copy_(offsets.square().sum(-1).mean().sqrt())
         self.network.mesh.weight.copy_(principal(offsets / self.scale, self.config.code).T)
 
     def forward(self, speech: Tensor, speaker: Tensor, neutral: Tensor, frames: int) -> Tensor:
