@@ -44,9 +44,11 @@ class AudioEncoder(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.convert_dimensions = nn.Conv1d(width, 128, 5)
-        self.convs = nn.ModuleList(nn.Conv1d(128, 128, 5, dilation=d) for d in (2, 4, 6, 2, 4, 6))
+        convs = [nn.Conv1d(128, 128, 5, dilation=d) for d in (2, 4, 6, 2, 4, 6)]
+        self.convs = nn.ModuleList(convs)
         self.code = nn.Linear(128, CODE)
-        for conv in (self.convert_dimensions, *self.convs):
+        for conv in (self.convert_dimensions, *convs):
+            assert conv.bias is not None
             nn.init.xavier_uniform_(conv.weight)
             nn.init.constant_(conv.bias, 0.01)
 
@@ -172,11 +174,12 @@ class MaskedContextConvolution(nn.Module):
         assert y is not None
         if sound is not None:
             y = y + functional.linear(sound, self.unmasked_linear.weight[:, :, 0], self.unmasked_linear.bias)
+        if self.dilation and past:
+            older = past[-1 - self.dilation] if len(past) > self.dilation else torch.zeros_like(past[-1])
+            y = y + self.historic.weight.flatten(1) @ torch.stack([older, past[-1]], 1).flatten()
         if self.dilation:
+            assert self.historic.bias is not None
             y = y + self.historic.bias
-            for tap, ago in ((1, 1), (0, 1 + self.dilation)):
-                if len(past) >= ago:
-                    y = y + self.historic.weight[:, :, tap] @ past[-ago]
         return y
 
     def head(self, h: int, x: Tensor, before: Tensor) -> Tensor:
@@ -264,9 +267,10 @@ class MeshTalk(nn.Module):
         """Work in units of the size of offsets (N, V, 3) about the mean mesh. One size for all vertices: on one
         person a vertex of the ear hardly moves, and would be blown up by its own."""
         mean = torch.from_numpy(rig.neutral) + offsets.mean(0)
-        for part in (self.encoder.expression_encoder, self.unet):
-            part.mean.copy_(mean)
-            part.stddev.fill_(offsets.square().mean().sqrt().item())
+        motion, unet = self.encoder.expression_encoder, self.unet
+        for own_mean, own_size in ((motion.mean, motion.stddev), (unet.mean, unet.stddev)):
+            own_mean.copy_(mean)
+            own_size.fill_(offsets.square().mean().sqrt().item())
         distance = np.linalg.norm(rig.neutral[:, None] - rig.neutral[rig.lips][None], axis=-1).min(1)
         self.mouth.copy_(torch.from_numpy(np.exp(-0.5 * (distance / MOUTH_MM) ** 2)))
         self.upper.zero_()[torch.from_numpy(rig.upper).long()] = 1
