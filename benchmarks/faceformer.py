@@ -4,7 +4,8 @@
 all frames so far and projects all of them to vertices, at every frame. `max_diff`: largest difference of a vertex
 between both, as a share of the height of the face, which the motion is made to fill by a tenth. `growth_exponent`:
 slope of log time over log length, from 10 to 60 s. Random weights of the released sizes (5,023 vertices, width 64,
-30 frames a second), speech features given; one thread; the best of several runs.
+30 frames a second), speech features given; one thread, its CPU time, so that what else
+runs counts little; the best of several runs.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ def speech(frames: int) -> tuple[Tensor, Tensor]:
 def timed(
     run: Callable[[Tensor, Tensor], Tensor], fed: tuple[Tensor, Tensor], times: int
 ) -> tuple[float, Tensor]:
-    """Return the seconds of the fastest run, and what it returned."""
+    """Return the CPU seconds of the fastest run, and what it returned."""
     seconds = []
     for _ in range(times):
-        begin = time.perf_counter()
+        begin = time.process_time()
         made = run(*fed)
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.process_time() - begin)
     return min(seconds), made
 
 

@@ -63,7 +63,8 @@ def stage() -> BaselineStage:
 def spoken(name: str, seed: int, frames: int = 40, speaker: str = "anna") -> Spoken:
     """A voice whose loudness is the opening of the jaw."""
     rng = np.random.default_rng(seed)
-    weight = np.interp(np.arange(frames), np.arange(0, frames + 8, 4), rng.random(frames // 4 + 2))
+    knots = np.arange(0, frames + 8, 4)
+    weight = np.interp(np.arange(frames), knots, rng.random(len(knots)))
     level = np.interp(np.arange(frames * 640) / 640 - 0.5, np.arange(frames), weight)
     noise = np.random.default_rng(seed + 100).standard_normal(len(level))
     samples = (10 ** (2 * level - 3) * noise).astype(np.float32)
