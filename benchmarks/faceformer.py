@@ -4,8 +4,8 @@
 all frames so far and projects all of them to vertices, at every frame. `max_diff`: largest difference of a vertex
 between both, as a share of the height of the face, which the motion is made to fill by a tenth. `growth_exponent`:
 slope of log time over log length, from 10 to 60 s. Random weights of the released sizes (5,023 vertices, width 64,
-30 frames a second), speech features given; one thread, its CPU time, so that what else
-runs counts little; the best of several runs.
+30 frames a second), speech features given; CPU time of one thread, so that what else runs counts little; the best of
+several runs.
 """
 
 from __future__ import annotations
