@@ -141,9 +141,9 @@ def test_wav2vec2_from_a_folder(checkpoint):
     codes = encoder(fed, 50)
     assert codes.shape == (1, 50, 8)
     codes.sum().backward()
-    frozen = encoder.front_end.feature_extractor.parameters()
+    frozen = encoder.front_end.network.feature_extractor.parameters()
     assert all(p.grad is None for p in frozen)
-    assert any(p.grad is not None for p in encoder.front_end.encoder.parameters())
+    assert any(p.grad is not None for p in encoder.front_end.network.encoder.parameters())
 
 
 def test_missing_checkpoint_says_what_to_do(monkeypatch):

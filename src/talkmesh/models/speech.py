@@ -121,6 +121,36 @@ def features(samples: np.ndarray, frames: int, fps: float, config: SpeechConfig)
     return np.concatenate(read, 1).reshape(frames, -1).astype(np.float32)
 
 
+class FrontEnd(nn.Module):
+    """What `features` returns, made features (B, T, F) at the frames' times.
+
+    Phonemes and spectra (B, T, F) pass as they are; samples (B, S) go through the pre-trained network.
+    """
+
+    def __init__(self, config: SpeechConfig, fps: float) -> None:
+        super().__init__()
+        self.config, self.fps = config, fps
+        self.network: nn.Module | None = None
+        if config.front_end == "wav2vec2":
+            self.network, width = _pretrained(config.checkpoint)
+        else:
+            width = PHONEMES * ("hama" in config.front_end) + MELS * ("log_mel" in config.front_end)
+        self.width = width * config.per_frame
+
+    def forward(self, x: Tensor, frames: int | None = None) -> Tensor:
+        if self.network is None:
+            return x
+        if frames is None:
+            raise ValueError("a trainable front end needs the number of video frames")
+        hidden = self.network(x).last_hidden_state  # (B, N, D), 320 samples apart and centred on 200
+        times = torch.from_numpy(frame_times(frames, self.fps, self.config.per_frame)).to(hidden.device)
+        position = ((times * RATE - 200) / 320).clamp(0, hidden.shape[1] - 1)
+        low = position.long().clamp(max=max(hidden.shape[1] - 2, 0))
+        part = (position - low)[None, :, None].to(hidden.dtype)
+        high = (low + 1).clamp(max=hidden.shape[1] - 1)
+        return (hidden[:, low] * (1 - part) + hidden[:, high] * part).reshape(len(hidden), frames, -1)
+
+
 class SpeechEncoder(nn.Module):
     """E_A: features (B, T, F) or samples (B, S) to codes (B, T, C).
 
@@ -134,15 +164,9 @@ class SpeechEncoder(nn.Module):
 
     def __init__(self, config: SpeechConfig, code: int, fps: float) -> None:
         super().__init__()
-        self.config, self.fps = config, fps
-        self.front_end: nn.Module | None = None
-        if config.front_end == "wav2vec2":
-            self.front_end, hidden = _pretrained(config.checkpoint)
-            inputs = hidden * config.per_frame
-        else:
-            width = PHONEMES * ("hama" in config.front_end) + MELS * ("log_mel" in config.front_end)
-            inputs = width * config.per_frame
-        self.embed = nn.Linear(inputs, config.width)
+        self.config = config
+        self.front_end = FrontEnd(config, fps)
+        self.embed = nn.Linear(self.front_end.width, config.width)
         self.position = nn.Conv1d(config.width, config.width, 9, padding=4, groups=config.width)
         layer = nn.TransformerEncoderLayer(
             config.width,
@@ -165,24 +189,11 @@ class SpeechEncoder(nn.Module):
         self.spread.copy_(codes.var(0).mean().sqrt())
 
     def forward(self, x: Tensor, frames: int | None = None) -> Tensor:
-        if self.front_end is not None:
-            if frames is None:
-                raise ValueError("a trainable front end needs the number of video frames")
-            x = self._read(self.front_end(x).last_hidden_state, frames)
-        x = self.embed(x)  # (B, T, D)
+        x = self.embed(self.front_end(x, frames))  # (B, T, D)
         x = x + functional.gelu(self.position(x.transpose(1, 2)).transpose(1, 2))
         index = torch.arange(x.shape[1], device=x.device)
         far = (index[:, None] - index[None]).abs() > self.config.context  # (T, T), True = not seen
         return self.mean + self.spread * self.code(self.layers(x, mask=far))
-
-    def _read(self, hidden: Tensor, frames: int) -> Tensor:
-        """Read hidden states (B, N, D), 320 samples apart and centred on 200, at the frame times: (B, T, D')."""
-        times = torch.from_numpy(frame_times(frames, self.fps, self.config.per_frame)).to(hidden.device)
-        position = ((times * RATE - 200) / 320).clamp(0, hidden.shape[1] - 1)
-        low = position.long().clamp(max=max(hidden.shape[1] - 2, 0))
-        part = (position - low)[None, :, None].to(hidden.dtype)
-        high = (low + 1).clamp(max=hidden.shape[1] - 1)
-        return (hidden[:, low] * (1 - part) + hidden[:, high] * part).reshape(len(hidden), frames, -1)
 
 
 def _pretrained(checkpoint: str) -> tuple[nn.Module, int]:
