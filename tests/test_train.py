@@ -43,7 +43,8 @@ def problem(kill_at: int | None = None):
     truth = data.sum(1, keepdim=True)
     drawn: list[int] = []
 
-    def losses(rng):
+    def losses(rng, part):
+        assert 0 <= part < 1
         if kill_at is not None and len(drawn) == kill_at:
             raise Killed
         index = rng.integers(0, 64, 8)
@@ -167,7 +168,7 @@ model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
 data = torch.randn(64, 4, generator=torch.Generator().manual_seed(1))
 truth = data.sum(1, keepdim=True)
 
-def losses(rng):
+def losses(rng, part):
     index = processes().share(rng.integers(0, 64, 8))
     return {{"mse": (model(data[index]) - truth[index]).square().mean()}}
 
@@ -237,9 +238,9 @@ def test_a_loss_that_is_not_finite_names_term_and_step(tmp_path):
     model, losses, validate = problem()
     calls = []
 
-    def broken(rng):
+    def broken(rng, part):
         calls.append(1)
-        return losses(rng) | {"cf": torch.tensor(float("nan") if len(calls) > 4 else 0.0)}
+        return losses(rng, part) | {"cf": torch.tensor(float("nan") if len(calls) > 4 else 0.0)}
 
     with pytest.raises(TalkmeshError, match=r"not finite at step 4 .*cf = nan"):
         fit(model, broken, validate, CONFIG, tmp_path, Quiet(), "test")

@@ -26,7 +26,7 @@ CONFIG = t.TranscoderConfig(
     cf_detach=False,
     ccl_offset=False,
     disturb=0.0,
-    code_noise=0.0,
+    code_noise=(0.0, 0.0),
     speech=SPEECH,
 )
 
@@ -213,9 +213,12 @@ def test_disturbing_with_strength_zero_changes_nothing():
 
 def test_code_noise_reaches_the_decoders_only(monkeypatch):
     monkeypatch.setattr(t, "disturb", lambda x, strength: x)
-    quiet, noisy = (dataclasses.replace(CONFIG, code_noise=n) for n in (0.0, 1.0))
+    quiet, noisy = (dataclasses.replace(CONFIG, code_noise=(n, 0.0)) for n in (0.0, 1.0))
     model, batch = model_of(), batch_of()
     with torch.no_grad():
         a, b = (t.TranscoderLoss(c, SIZE)(model, batch) for c in (quiet, noisy))
     assert float(a["cf"]) == float(b["cf"])
     assert float(a["pixel_real"]) != float(b["pixel_real"])
+    with torch.no_grad():
+        last = t.TranscoderLoss(noisy, SIZE)(model, batch, 1.0)
+    assert float(a["pixel_real"]) == pytest.approx(float(last["pixel_real"]), rel=1e-6)  # it fades

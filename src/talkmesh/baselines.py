@@ -240,7 +240,7 @@ def _fit(
     sampler = Sampler(sequences, trained.speakers, batch, cast(Network, trained.network).margin, trained.fps)
     return fit(
         trained.network,
-        lambda rng: losses(*sampler.draw(rng, device)),
+        lambda rng, part: losses(*sampler.draw(rng, device)),
         validate,
         train,
         work,

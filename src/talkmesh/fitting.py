@@ -120,8 +120,8 @@ def fit_transcoder(
     b = stage.batch
     sampler = Sampler(real, renders, rig, framing, b.windows, b.window, b.frames, b.decoded, b.synthetic)
 
-    def losses(rng: np.random.Generator) -> dict[str, Tensor]:
-        return loss(model, sampler.draw(rng, device))
+    def losses(rng: np.random.Generator, part: float) -> dict[str, Tensor]:
+        return loss(model, sampler.draw(rng, device), part)
 
     drawn = np.linspace(0, len(renders.images) - 1, min(len(renders.images), READ)).astype(int)
     shown = to_tensor(renders.images[drawn]).to(device), torch.from_numpy(sampler.shapes[drawn]).to(device)
@@ -222,7 +222,7 @@ def fit_regressor(
         poses = torch.from_numpy(renders.poses[index]).to(device)
         return (poses @ deltas).view(len(index), -1, 3) + neutral
 
-    def losses(rng: np.random.Generator) -> dict[str, Tensor]:
+    def losses(rng: np.random.Generator, part: float) -> dict[str, Tensor]:
         drawn = rng.choice(train, min(stage.model.batch, len(train)), replace=False)
         index = np.sort(processes().share(drawn))
         images = augment(to_tensor(renders.images[index]).to(device), stage.model)

@@ -81,7 +81,7 @@ def precision_of(config: TrainConfig, device: torch.device) -> torch.dtype:
 
 def fit(
     model: nn.Module,
-    losses: Callable[[np.random.Generator], dict[str, Tensor]],
+    losses: Callable[[np.random.Generator, float], dict[str, Tensor]],
     validate: Callable[[nn.Module], dict[str, float]],
     config: TrainConfig,
     work: Path,
@@ -94,7 +94,8 @@ def fit(
 
     Parameters
     ----------
-    losses : draws a batch with the generator and returns the weighted terms by name; their sum is minimised
+    losses : draws a batch with the generator and returns the weighted terms by name, whose sum is minimised; it is
+        also told which part of the steps lies behind, 0 to 1
     validate : returns figures by name for a model; `score` (lower is better) chooses the weights kept
     work : folder of the checkpoint; a run that finds one goes on from there
     rate_of : factor of the learning rate for the parameter of that name
@@ -142,7 +143,7 @@ def fit(
             group["lr"] = config.learning_rate * group["factor"] * _schedule(step, config)
         model.train()
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            terms = losses(np.random.default_rng([config.seed, step]))
+            terms = losses(np.random.default_rng([config.seed, step]), step / config.steps)
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
             bad = ", ".join(f"{name} = {float(value.detach()):.3g}" for name, value in terms.items())

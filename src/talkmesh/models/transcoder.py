@@ -43,8 +43,8 @@ class TranscoderConfig:
     neutral codes; norm : reading of the paper's ||.||_2 for pixels; mouth_weight : extra weight of pixels at the
     mouth; cf_detach : E_A follows E_V and not the reverse; ccl_offset : compare offset codes in eq. 4 in place of
     the raw ones; disturb : strength of the random changes of E_V's input; code_noise : noise on the offset codes that
-    decoders learn from, in units of the codes' spread (not in the paper: it keeps D_S on the character's own
-    expressions when it is given the speaker's)."""
+    decoders learn from, in units of the codes' spread, at the beginning and at the end of training (not in the paper:
+    it keeps D_S on the character's own expressions when it is given the speaker's; less of it lets detail come)."""
 
     code: int
     encoder: tuple[int, ...]
@@ -59,7 +59,7 @@ class TranscoderConfig:
     cf_detach: bool
     ccl_offset: bool
     disturb: float
-    code_noise: float
+    code_noise: tuple[float, float]
     speech: SpeechConfig
 
 
@@ -235,7 +235,8 @@ class TranscoderLoss(nn.Module):
         weight = 1 + config.mouth_weight * bump
         self.register_buffer("pixels", weight / weight.mean())
 
-    def forward(self, model: Transcoder, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, model: Transcoder, batch: Batch, part: float = 0.0) -> dict[str, Tensor]:
+        """Return the weighted terms; `part` of the training lies behind, 0 to 1."""
         c, w = self.config, self.config.weights
         rest = model.codes_of_neutral()  # (2, C)
         neutral = rest if c.deneutral else torch.zeros_like(rest)
@@ -244,11 +245,18 @@ class TranscoderLoss(nn.Module):
         codes = model.encoder(torch.cat([disturb(x, c.disturb) * model.mask for x in seen])).float()
         z_r, z_s = codes.split([len(shown), len(batch.synthetic)])
         d_r, d_s = z_r - neutral[0], z_s - neutral[1]  # eq. 1
+        noise = c.code_noise[0] + part * (c.code_noise[1] - c.code_noise[0])
         spread = d_r.detach().var(0).mean() + SPREAD_FLOOR
         # the neutral images take part with the offset zero, on which both domains are hinged (eq. 1)
         hinge_r, hinge_s = (rest - neutral).split(1)
-        out_r = model.real(self._noisy(torch.cat([d_r, hinge_r]), spread))
-        out_s = model.synthetic(self._noisy(torch.cat([d_s, hinge_s]), spread))
+        # a decoder that learns from noisy codes ignores what its own domain never shows it
+        out_r, out_s = (
+            decoder(offset + noise * spread.sqrt() * torch.randn_like(offset))
+            for decoder, offset in (
+                (model.real, torch.cat([d_r, hinge_r])),
+                (model.synthetic, torch.cat([d_s, hinge_s])),
+            )
+        )
         wanted_r = torch.cat([shown, model.neutral[:1]])
         wanted_s = torch.cat([batch.synthetic, model.neutral[1:]])
         terms = {  # eq. 2
@@ -287,7 +295,3 @@ class TranscoderLoss(nn.Module):
             ]
             terms["anchor"] = w.anchor * torch.stack(errors).sum()
         return terms
-
-    def _noisy(self, offset: Tensor, spread: Tensor) -> Tensor:
-        """Add noise to offset codes: a decoder then ignores what its own domain never shows it."""
-        return offset + self.config.code_noise * spread.sqrt() * torch.randn_like(offset)
