@@ -23,8 +23,8 @@ SPEECH = SpeechConfig("log_mel", "", 2, 16, 1, 2, 6, 0.0)
 RIG = tiny_project.tiny_rig()
 TRAIN = {
     "steps": 1, "learning_rate": 0.01,
-    "warmup": 5, "weight_decay": 0.0, "clip": 1.0, "ema": 0.9, "validate_every": 1000, "precision": "float32",
-    "device": "cpu", "seed": 3,
+    "warmup": 5, "weight_decay": 0.0, "clip": 1.0, "ema": 0.9, "validate_every": 1000, "patience": 0,
+    "compile": False, "precision": "float32", "device": "cpu", "seed": 3,
 }  # fmt: skip
 SECTION = {
     "methods": {},
@@ -45,6 +45,9 @@ STEPS = {"linear": 60, "voca": 150, "faceformer": 100, "selftalk": 100, "meshtal
 
 class Quiet:
     def metrics(self, values, step=0):
+        pass
+
+    def image(self, image, name):
         pass
 
     def flush(self):

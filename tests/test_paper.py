@@ -84,10 +84,16 @@ def test_every_format_has_every_cell_with_its_interval_and_the_warning(suffix: s
     for cell in ("0.000 [0.000, 0.000]", "3.500 [3.250, 3.750]", "1.250 [1.000, 1.500]", "5.838", "2.941"):
         assert (cell in text) == (cell != "2.941")  # there is no Pseudo GT here
     assert "another data set" in text
-    assert "synthetic benchmark" in text
     assert "64 px crop" in text
     assert "Ours 3" in text  # trainings
     assert "Still face (added)" in text
+
+
+@pytest.mark.parametrize("suffix", ["md", "tex", "html"])
+def test_a_made_corpus_is_labelled(suffix: str) -> None:
+    made = FULL | {"synthetic": "made by talkmesh sample"}
+    for results_of, labelled in ((made, True), (FULL, False), (FULL | {"synthetic": ""}, False)):
+        assert ("synthetic benchmark" in paper.WRITERS[suffix](paper.tables(results_of)[0])) == labelled
 
 
 def test_markdown_lines_up() -> None:
