@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import tiny_project
+from quiet import Quiet
 from slow_layers import arrays, decoder_layer, dense, randomised, sub
 from talkmesh import baselines, params
 from talkmesh.baselines import Baseline, BaselineStage, fit_baseline, predict, read_baseline, write_baseline
@@ -41,17 +42,6 @@ SECTION = {
     "meshtalk": {"model": {"heads": 4, "classes": 8}, "batch": {"sequences": 8, "frames": 16}},
 }
 STEPS = {"linear": 60, "voca": 150, "faceformer": 100, "selftalk": 100, "meshtalk": 60}
-
-
-class Quiet:
-    def metrics(self, values, step=0):
-        pass
-
-    def image(self, image, name):
-        pass
-
-    def flush(self):
-        pass
 
 
 def stage() -> BaselineStage:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from quiet import Quiet
 from talkmesh import regressed
 from talkmesh.contracts import Renders
 from talkmesh.fitting import RegressorStage, fit_regressor
@@ -17,17 +18,6 @@ from tiny_project import tiny_rig
 MODEL = RegressorConfig("resnet18", 4, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 STAGE = RegressorStage(MODEL, TrainConfig(1, 0.001, 1, 0.0, 1.0, 0.9, 1, 0, False, "float32", "cpu", 3), 0.2)
 SIZE = 32
-
-
-class Quiet:
-    def metrics(self, values, step=0):
-        pass
-
-    def image(self, image, name):
-        pass
-
-    def flush(self):
-        pass
 
 
 def renders(count: int) -> Renders:

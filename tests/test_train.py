@@ -13,22 +13,12 @@ import pytest
 import torch
 from torch import nn
 
+from quiet import Quiet
 from talkmesh.errors import TalkmeshError
 from talkmesh.processes import Processes
 from talkmesh.train import TrainConfig, fit, read_curves, write_curves
 
 CONFIG = TrainConfig(30, 0.02, 3, 0.0, 1.0, 0.9, 6, 0, False, "float32", "cpu", 5)
-
-
-class Quiet:
-    def metrics(self, values, step=0):
-        pass
-
-    def image(self, image, name):
-        pass
-
-    def flush(self):
-        pass
 
 
 class Killed(Exception):
