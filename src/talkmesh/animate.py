@@ -95,7 +95,7 @@ def animate(bundle: Bundle, samples: np.ndarray, frames: int | None = None) -> A
         )
     frames = frames or max(round(len(samples) / 16_000 * bundle.fps), 1)
     fed = torch.from_numpy(features(samples, frames, bundle.fps, model.config.speech))[None]
-    return _decode(bundle, model.offsets_of_speech(fed, frames)[0])
+    return _decode(bundle, model.offsets_of_speech(fed, frames)[0], of_speech=True)
 
 
 @torch.no_grad()
@@ -107,13 +107,13 @@ def translate(bundle: Bundle, images: np.ndarray, colours: np.ndarray) -> Animat
         bundle.transcoder.offsets_of_images(to_tensor(images[i : i + CHUNK]), own)
         for i in range(0, len(images), CHUNK)
     ]
-    return _decode(bundle, torch.cat(parts))
+    return _decode(bundle, torch.cat(parts), of_speech=False)
 
 
-def _decode(bundle: Bundle, offsets: torch.Tensor) -> Animation:
+def _decode(bundle: Bundle, offsets: torch.Tensor, of_speech: bool) -> Animation:
     vertices, translated, decoded = [], [], []
     for part in offsets.split(CHUNK):
-        face = bundle.transcoder.synthetic(part)
+        face = bundle.transcoder.translated(part, of_speech)
         vertices.append(bundle.regressor(face).numpy())
         translated.append(to_images(face))
         decoded.append(to_images(bundle.transcoder.real(part)))

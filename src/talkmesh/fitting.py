@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from talkmesh.agreement import mismatch, shape_reader, shown_shapes
+from talkmesh.agreement import matching_gain, mismatch, shape_reader, shown_shapes
 from talkmesh.contracts import Renders
 from talkmesh.domains import Real, Sampler, neutral_images, to_images, to_tensor
 from talkmesh.errors import TalkmeshError
@@ -36,6 +36,7 @@ SOURCES = (
     "models",
 )  # a change of these makes checkpoints stale
 Curves = list[tuple[int, str, float, str]]
+MATCHED = 400  # frames that the gains of the translation are fitted to
 READ = 500  # renders that the reader of lip shapes is fitted to, at each validation
 
 
@@ -138,7 +139,29 @@ def fit_transcoder(
         return decoded_sheet(candidate, held_out)
 
     curves = fit(model, losses, validate, stage.train, work, log, "transcoder", rate_of, picture)
+    _match_amplitude(model, real, held_out, shape_reader(model, *shown))
     return model.cpu(), curves
+
+
+@torch.no_grad()
+def _match_amplitude(model: Transcoder, real: Real, held_out: Real, reader: Tensor) -> None:
+    """Set the gains of the translation: of faces on the clips learned from, of speech on those kept for validation,
+    for E_A knows the others by heart. No test clip has a part in it."""
+    device = model.gain.device
+    for source, clips in ((0, real.clips), (1, held_out.clips)):
+        offsets, shapes = [], []
+        every = max(sum(int(c.good.sum()) for c in clips) // MATCHED, 1)
+        for clip in clips:
+            index = np.flatnonzero(clip.good)[::every]
+            shapes.append(torch.from_numpy(clip.shapes[index]).to(device))
+            if source == 0:
+                own = torch.from_numpy(clip.colours)[None].to(device)
+                offsets.append(model.offsets_of_images(to_tensor(clip.images[index]).to(device), own))
+            elif model.speech is not None and clip.speech is not None:
+                fed = torch.from_numpy(clip.speech)[None].to(device)
+                offsets.append(model.offsets_of_speech(fed, len(clip.images))[0, index])
+        if offsets:
+            model.gain[source] = matching_gain(model, torch.cat(offsets), torch.cat(shapes), reader)
 
 
 def _take_over(model: Transcoder, folder: Path) -> None:
@@ -257,10 +280,10 @@ def decoded_sheet(model: Transcoder, real: Real, columns: int = 10) -> np.ndarra
         matched = match_colours(images, own, model.colours[0]).clamp(0, 1)
         rows[0].append(to_images(torch.lerp(images, matched, model.mask))[0])
         rows[1].append(to_images(model.real(seen))[0])
-        rows[2].append(to_images(model.synthetic(seen))[0])
+        rows[2].append(to_images(model.translated(seen, False))[0])
         if model.speech is not None and clip.speech is not None:
             fed = torch.from_numpy(clip.speech)[None].to(device)
             heard = model.offsets_of_speech(fed, len(clip.images))[:, frame]
             rows[3].append(to_images(model.real(heard))[0])
-            rows[4].append(to_images(model.synthetic(heard))[0])
+            rows[4].append(to_images(model.translated(heard, True))[0])
     return contact_sheet(np.stack([image for row in rows for image in row]), columns, scale=2)
