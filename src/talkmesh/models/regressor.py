@@ -48,8 +48,15 @@ class Regressor(nn.Module):
         self.register_buffer("neutral", neutral)
 
     def forward(self, images: Tensor) -> Tensor:
-        offsets = self.vertices(self.body(images * 2 - 1))
-        return self.neutral + offsets.float().view(len(images), -1, 3)
+        return self.place(self.read(images))
+
+    def read(self, images: Tensor) -> Tensor:
+        """Return what the last layer is given (B, 512)."""
+        return self.body(images * 2 - 1)
+
+    def place(self, read: Tensor) -> Tensor:
+        """Return the vertices (B, V, 3) of what was read (B, 512)."""
+        return self.neutral + self.vertices(read).float().view(len(read), -1, 3)
 
 
 def rmse(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
