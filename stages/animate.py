@@ -6,7 +6,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from talkmesh import params
-from talkmesh.animate import animate, load, write_bundle
+from talkmesh.animate import animate
+from talkmesh.bundle import load, write_bundle
 from talkmesh.contracts import PREDICTIONS, Track, clip_audio, write_prediction
 from talkmesh.log import setup
 from talkmesh.media import read_audio
@@ -16,13 +17,14 @@ from talkmesh.strips import write_strip
 def main(method: str) -> None:
     """Write models/bundles/<method> and predictions/<method>."""
     track = params.section(Track, "track")
-    variant = params.read()["animated"][method]
+    values = params.read()
     folder = Path("models/bundles") / method
-    parts = Path("models/transcoder") / variant, Path(f"models/regressor/{track.name}")
-    write_bundle(folder, *parts, track.rig_file)
+    parts = Path("models/transcoder") / values["animated"][method], Path(f"models/regressor/{track.name}")
+    write_bundle(folder, *parts, track.rig_file, corpus=str(values["corpus"]))
     bundle = load(folder)
     for row in tqdm(list(track.tests().itertuples()), desc=method):
-        animation = animate(bundle, read_audio(clip_audio(str(row.clip), track.sounds)), int(row.frames))
+        sound = read_audio(clip_audio(str(row.clip), track.sounds))
+        animation = animate(bundle, sound, int(row.frames), pictures=True)
         write_prediction(PREDICTIONS / method / f"{row.clip}.npz", animation.vertices, bundle.fps, bundle.rig)
         write_strip(PREDICTIONS / method, str(row.clip), animation.decoded, animation.translated)
 

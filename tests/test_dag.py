@@ -88,7 +88,8 @@ def test_profiles_fit_too(name: str, tmp_path: Path) -> None:
     assert set(values["animated"].values()) | set(values["pseudo"]["methods"].values()) <= set(
         values["variants"]
     )
-    assert set(values["methods"]) <= {*values["animated"], *values["pseudo"]["methods"], "still", "truth"}
+    made = {*values["animated"], *values["pseudo"]["methods"], *values["distil"]["methods"]}
+    assert set(values["methods"]) <= {*made, "still", "truth"}
 
 
 def test_foreach_expands_to_variants_and_methods(stages: list[dag.Stage]) -> None:

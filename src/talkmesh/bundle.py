@@ -6,7 +6,7 @@
 | transcoder/, regressor/ | weights.safetensors and config.json of E_A, E_V, D_R, D_S and of E_G |
 | head/ | likewise of the fast path, where there is one |
 | rig.npz | the character |
-| neutral.safetensors | neutral codes (2, C) of both domains, by which another computation of the same weights is noticed |
+| neutral.safetensors | neutral codes (2, C) of both domains: another computation of the same weights is noticed |
 | LICENCE.txt | whose voice, face and data are in it |
 
 What is missing, changed, of a newer format or not understood is refused by one sentence.
@@ -15,11 +15,14 @@ What is missing, changed, of a newer format or not understood is refused by one 
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -28,12 +31,16 @@ from talkmesh import __version__, params
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import read_json, replacing, write_json
 from talkmesh.framing import Framing
-from talkmesh.models.head import Head
+from talkmesh.models.head import Head, read_head
 from talkmesh.models.regressor import Regressor
-from talkmesh.models.store import read_head, read_regressor, read_transcoder
+from talkmesh.models.speech import RATE
+from talkmesh.models.store import read_regressor, read_transcoder
 from talkmesh.models.transcoder import Transcoder
 from talkmesh.rig import Rig, read_rig
 from talkmesh.train import read_curves
+
+if TYPE_CHECKING:
+    from talkmesh.animate import Animation
 
 FORMAT = 1
 MANIFEST = "bundle.json"
@@ -56,6 +63,52 @@ class Bundle:
     framing: Framing
     fps: float
     head: Head | None = None
+
+    def animate(
+        self, samples: np.ndarray, rate: int = 16_000, *, smooth: float = 0.0, fast: bool | None = None
+    ) -> Animation:
+        """Animate the character from speech.
+
+        Parameters
+        ----------
+        samples : (S,) of one channel, floating point, nominally in [-1, 1]
+        rate : their rate in Hz; they are resampled to 16 kHz
+        smooth : standard deviation, in frames, of a Gaussian over the codes; 0 leaves them as they are
+        fast : through the head in place of D_S and E_G; by default wherever the bundle has one
+
+        Returns
+        -------
+        Animation with `vertices` (T, V, 3) float32 in mm of the topology of `rig`, and `fps`
+
+        Raises
+        ------
+        TalkmeshError
+            If the sound is shorter than 0.1 s, holds NaN or is not one channel, or the model knows no speech.
+        """
+        from talkmesh.animate import animate
+
+        return animate(self, resampled(samples, rate), smooth=smooth, fast=fast)
+
+
+def resampled(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Return samples (S,) at `rate` Hz as float32 at 16 kHz.
+
+    Raises
+    ------
+    TalkmeshError
+        If they are not one channel of floating-point numbers, or the rate is none.
+    """
+    from scipy.signal import resample_poly
+
+    samples = np.asarray(samples)
+    if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
+        raise TalkmeshError(
+            f"samples must be one channel of floating-point numbers, (S,); got {samples.dtype} {samples.shape}"
+        )
+    if rate != int(rate) or rate < 1:
+        raise TalkmeshError(f"a rate is a whole number of samples a second; got {rate}")
+    shared = math.gcd(int(rate), RATE)
+    return resample_poly(samples, RATE // shared, int(rate) // shared).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -108,7 +161,9 @@ def check(folder: Path) -> Manifest:
     saved = read_json(folder / MANIFEST)
     form = saved.get("format") if isinstance(saved, dict) else None
     if type(form) is not int or form < 1:
-        raise TalkmeshError(f"{folder}/{MANIFEST} is not the manifest of a talkmesh bundle: it has no format number")
+        raise TalkmeshError(
+            f"{folder}/{MANIFEST} is not the manifest of a talkmesh bundle: it has no format number"
+        )
     if form > FORMAT:
         raise TalkmeshError(
             f"{folder} has format {form} and this talkmesh reads up to {FORMAT}: update talkmesh "
@@ -118,7 +173,9 @@ def check(folder: Path) -> Manifest:
     for name, digest in manifest.files.items():
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
-            raise TalkmeshError(f"{folder}/{MANIFEST} names a file outside the bundle ({name}): do not trust it")
+            raise TalkmeshError(
+                f"{folder}/{MANIFEST} names a file outside the bundle ({name}): do not trust it"
+            )
         if not (folder / name).is_file():
             raise TalkmeshError(f"{folder} is incomplete: {name} is missing; copy the bundle whole")
         if _digest(folder / name) != digest:
@@ -136,7 +193,7 @@ def assemble(transcoder: Path, regressor: Path, rig: Path, head: Path | None = N
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     geometry = read_regressor(regressor, opened.hash)
     geometry.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fast = read_head(head, opened.hash) if head else None
+    fast = read_head(head, opened) if head else None
     return Bundle(model, geometry, opened, framing, fps, fast)
 
 
@@ -153,7 +210,9 @@ def write_bundle(
                 shutil.copy(source / file, temporary / name / file)
         shutil.copy(rig, temporary / "rig.npz")
         with torch.no_grad():
-            save_file({"neutral": bundle.transcoder.neutral_codes().detach()}, temporary / "neutral.safetensors")
+            save_file(
+                {"neutral": bundle.transcoder.neutral_codes().detach()}, temporary / "neutral.safetensors"
+            )
         notice = NOTICE.format(corpus=corpus or "unknown", rig=bundle.rig.name)
         (temporary / "LICENCE.txt").write_text(notice, encoding="utf-8")
         files = {name: _digest(temporary / name) for name in _files(temporary)}

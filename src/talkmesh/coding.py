@@ -1,6 +1,7 @@
 """Speech that arrives in pieces, to offset codes in order: E_A window by window, the same codes as in one pass.
 
-A code depends on `reach` frames to either side, so windows with that margin compute the same function. T frames, C code.
+A code depends on `reach` frames to either side, so windows with that margin compute the same function.
+T frames, C code.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ class Coder:
         self.reach = self.encoder.reach + self.width
         self.frames = 0  # codes given out
         self._listener = self.encoder.front_end.listener()
-        self._heard, self._first = np.zeros((0, 0), np.float32), 0  # features still needed, number of the first
+        self._heard, self._first = (
+            np.zeros((0, 0), np.float32),
+            0,
+        )  # features still needed, number of the first
 
     @property
     def seconds(self) -> float:
@@ -52,17 +56,25 @@ class Coder:
         """Seconds of sound after the beginning of a frame within which its code is settled, at worst."""
         return self._listener.ahead_s + (self.reach + 1) / self.fps
 
-    @torch.inference_mode()
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Take samples (S,), return the codes (T, C) that are now settled."""
-        self._hear(self._listener.push(samples))
-        return self._code(self._first + len(self._heard) - self.reach)
+        return self.take(self._listener.push(samples))
 
-    @torch.inference_mode()
     def finish(self) -> np.ndarray:
         """Return the codes of all that is left; the sound ends here."""
         frames = max(round(self.seconds * self.fps), 1) if self.limit is None else self.limit
-        self._hear(self._listener.finish(max(frames, self._listener.frames)))
+        return self.close(self._listener.finish(max(frames, self._listener.frames)), frames)
+
+    @torch.inference_mode()
+    def take(self, features: np.ndarray) -> np.ndarray:
+        """Take the features (T', F) of the next frames, return the codes (T, C) that are now settled."""
+        self._hear(features)
+        return self._code(self._first + len(self._heard) - self.reach)
+
+    @torch.inference_mode()
+    def close(self, features: np.ndarray, frames: int) -> np.ndarray:
+        """Take the last features, return the codes of all that is left of `frames` frames."""
+        self._hear(features)
         self._heard = self._heard[: max(frames - self._first, 0)]
         return self._code(frames)
 

@@ -13,7 +13,12 @@ from talkmesh.files import replacing
 from talkmesh.params import PARAMS
 
 PROFILES = Path("profiles")
-OPEN = ("variants", "animated", "pseudo.methods")  # a profile may add names to these; others must exist
+OPEN = (
+    "variants",
+    "animated",
+    "pseudo.methods",
+    "distil.methods",
+)  # a profile may add names to these; others must exist
 
 
 def available(folder: Path = PROFILES) -> dict[str, str]:

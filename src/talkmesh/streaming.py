@@ -8,8 +8,10 @@ look-ahead (None) every number is settled and the frames equal those of `animate
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, TextIO
 
 import numpy as np
@@ -19,6 +21,8 @@ from talkmesh.animate import CHUNK, vertices_of, weighs, weights_of
 from talkmesh.bundle import Bundle
 from talkmesh.coding import Coder
 from talkmesh.errors import TalkmeshError
+from talkmesh.export.npz import write_animation_npz
+from talkmesh.files import replacing
 from talkmesh.models.speech import RATE
 
 
@@ -60,7 +64,9 @@ class Stream:
         fast: bool | None = None,
     ) -> None:
         if lookahead is not None and not 0 <= lookahead < np.inf:
-            raise TalkmeshError(f"the look-ahead of a stream is a number of seconds from 0 on; got {lookahead}")
+            raise TalkmeshError(
+                f"the look-ahead of a stream is a number of seconds from 0 on; got {lookahead}"
+            )
         self.bundle, self.lookahead = bundle, lookahead
         self.fast = weighs(bundle, fast)
         self._coder = Coder(bundle.transcoder, smooth)
@@ -96,7 +102,11 @@ class Stream:
         first = self._coder.frames - len(codes)
         rig = self.bundle.rig
         if self.fast:
-            weights = weights_of(self.bundle, torch.from_numpy(codes)) if len(codes) else np.zeros((0, len(rig.names)))
+            weights = (
+                weights_of(self.bundle, torch.from_numpy(codes))
+                if len(codes)
+                else np.zeros((0, len(rig.names)))
+            )
             return Frames(first, rig.vertices(weights), weights)
         parts = [
             vertices_of(self.bundle, torch.from_numpy(codes[i : i + CHUNK]), fast=False)
@@ -181,3 +191,25 @@ def write_lines(frames: Iterable[Frames], target: TextIO, bundle: Bundle, *, ver
         target.flush()
         count += len(rows)
     return count
+
+
+def write_frames(
+    out: Path | None, frames: Iterable[Frames], bundle: Bundle, *, vertices: bool = False
+) -> None:
+    """Write a stream to `out`, by its suffix as lines of JSON or as npz; to standard output if None.
+
+    Raises
+    ------
+    TalkmeshError
+        If there was no sound at all and an npz is to be written.
+    """
+    if out is None:
+        write_lines(frames, sys.stdout, bundle, vertices=vertices)
+    elif out.suffix == ".npz":
+        parts = [some.vertices for some in frames]
+        if not parts:
+            raise TalkmeshError(f"{out}: there was no sound on standard input")
+        write_animation_npz(out, np.concatenate(parts), bundle.fps, bundle.rig)
+    else:
+        with replacing(out) as temporary, open(temporary, "w", encoding="utf-8") as target:
+            write_lines(frames, target, bundle, vertices=vertices)

@@ -7,10 +7,16 @@ B batch, C code, K blendshapes, V vertices.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from talkmesh.errors import TalkmeshError
+from talkmesh.models.folder import fill_model, read_model, write_model
+from talkmesh.rig import Rig
 
 SHAPES_PULL = 0.01  # mm^2; shapes that look alike share a motion, and none moves for nothing
 
@@ -34,12 +40,14 @@ class Head(nn.Module):
         self.config = config
         widths = [code, *[config.width] * config.layers]
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in itertools.pairwise(widths):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.1)]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], len(deltas)))
         nn.init.constant_(self.layers[-1].bias, -2.0)  # type: ignore[arg-type]  # starts near rest
-        self.register_buffer("deltas", deltas)
-        self.register_buffer("scale", torch.ones(()))  # of the codes, else their size decides the speed of learning
+        self.register_buffer("deltas", deltas, persistent=False)  # the rig's
+        self.register_buffer(
+            "scale", torch.ones(())
+        )  # of the codes, else their size decides the speed of learning
 
     @torch.no_grad()
     def measure(self, codes: Tensor) -> None:
@@ -59,3 +67,18 @@ def head_loss(model: Head, codes: Tensor, wanted: Tensor, weight: Tensor) -> dic
     weights = model(codes)
     error = ((model.moved(weights) - wanted).square().sum(-1) * weight).mean()
     return {"vertices_mm2": error, "pull": SHAPES_PULL * weights.sum(1).mean()}
+
+
+def write_head(folder: Path, model: Head, rig_hash: str) -> None:
+    """Write the head of a fast path with the hash of the rig whose shapes it weighs."""
+    write_model(folder, model, {"rig_hash": rig_hash})
+
+
+def read_head(folder: Path, rig: Rig) -> Head:
+    """Read the head of a fast path; it must have been distilled on that rig."""
+    config, extra, weights = read_model(folder, HeadConfig)
+    if extra.get("rig_hash") != rig.hash:
+        raise TalkmeshError(f"{folder} was distilled on another rig; run `dvc repro distil` again")
+    model = Head(config, weights["layers.0.weight"].shape[1], torch.from_numpy(rig.deltas))
+    fill_model(folder, model, weights)
+    return model

@@ -113,7 +113,11 @@ class Leveller:
             gains, begin = np.zeros(0), self._level
         else:
             gains = self._levels[np.minimum(np.arange(ready) + LEVEL_AHEAD, len(self._levels) - 1)]
-            begin = self._gain if np.isfinite(self._gain) else self._levels[min(LEVEL_AHEAD, len(self._levels) - 1)]
+            begin = (
+                self._gain
+                if np.isfinite(self._gain)
+                else self._levels[min(LEVEL_AHEAD, len(self._levels) - 1)]
+            )
         ends = np.concatenate([[begin], gains])
         ramp = np.arange(1, LEVEL_HOP + 1) / LEVEL_HOP
         decibels = (ends[:-1, None] + np.diff(ends)[:, None] * ramp).ravel()
@@ -165,8 +169,14 @@ class _Rows:
         self.reader = reader
         self._held, self._start = np.zeros(0, np.float32), 0  # samples, and the place of the first
         self._done = 0  # samples whose rows are made
-        self.rows, self.first = np.zeros((0, 0), np.float32), 0  # rows still needed, and the number of the first
-        self._early, self._early_end = self.rows, 0  # rows read ahead after those, and the samples they go up to
+        self.rows, self.first = (
+            np.zeros((0, 0), np.float32),
+            0,
+        )  # rows still needed, and the number of the first
+        self._early, self._early_end = (
+            self.rows,
+            0,
+        )  # rows read ahead after those, and the samples they go up to
 
     def push(self, samples: np.ndarray, last: bool) -> None:
         r = self.reader
@@ -243,7 +253,9 @@ class Listener:
     @property
     def ahead_s(self) -> float:
         """Seconds of sound after a frame within which its features are settled, at worst."""
-        waits = [(r.reader.block + r.reader.after + r.reader.hop + r.reader.centre) / RATE for r in self._rows]
+        waits = [
+            (r.reader.block + r.reader.after + r.reader.hop + r.reader.centre) / RATE for r in self._rows
+        ]
         return (LEVEL_AHEAD + 1) * LEVEL_HOP / RATE + max(waits)
 
     def ahead(self, frames: int) -> np.ndarray:

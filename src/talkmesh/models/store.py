@@ -11,7 +11,6 @@ from talkmesh import params
 from talkmesh.errors import TalkmeshError
 from talkmesh.framing import Framing
 from talkmesh.models.folder import fill_model, read_model, write_model
-from talkmesh.models.head import Head, HeadConfig
 from talkmesh.models.regressor import Regressor, RegressorConfig
 from talkmesh.models.transcoder import Transcoder, TranscoderConfig
 
@@ -42,20 +41,5 @@ def read_regressor(folder: Path, rig_hash: str) -> Regressor:
     if extra.get("rig_hash") != rig_hash:
         raise TalkmeshError(f"{folder} was trained on another rig; run `dvc repro regressor` again")
     model = Regressor(config, torch.zeros_like(weights["neutral"]))
-    fill_model(folder, model, weights)
-    return model
-
-
-def write_head(folder: Path, model: Head, rig_hash: str) -> None:
-    """Write the head of the fast path with the hash of the rig whose shapes it weighs."""
-    write_model(folder, model, {"rig_hash": rig_hash})
-
-
-def read_head(folder: Path, rig_hash: str) -> Head:
-    """Read the head of a fast path; it must have been distilled on the rig of that hash."""
-    config, extra, weights = read_model(folder, HeadConfig)
-    if extra.get("rig_hash") != rig_hash:
-        raise TalkmeshError(f"{folder} was distilled on another rig; run `dvc repro distil` again")
-    model = Head(config, weights["layers.0.weight"].shape[1], torch.zeros_like(weights["deltas"]))
     fill_model(folder, model, weights)
     return model
