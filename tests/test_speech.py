@@ -7,16 +7,8 @@ import pytest
 import torch
 
 from talkmesh.errors import TalkmeshError
-from talkmesh.models.speech import (
-    HAMA_HOP,
-    RATE,
-    SpeechConfig,
-    SpeechEncoder,
-    features,
-    frame_times,
-    phoneme_posteriors,
-    read_at,
-)
+from talkmesh.models.hearing import HAMA_HOP, RATE, frame_times, phoneme_posteriors, read_at
+from talkmesh.models.speech import SpeechConfig, SpeechEncoder, features
 
 CONFIG = SpeechConfig("log_mel", "", 2, 32, 2, 4, 3, 0.0)
 
@@ -50,7 +42,7 @@ def test_context_is_bounded():
     x = torch.randn(1, 60, 160)
     y = x.clone()
     y[:, 30] += 1
-    reach = CONFIG.layers * CONFIG.context + 4
+    reach = encoder.reach
     felt = ((encoder(x) - encoder(y)).abs().amax(-1)[0] > 1e-6).nonzero()[:, 0]
     assert felt.min() >= 30 - reach
     assert felt.max() <= 30 + reach
@@ -61,7 +53,7 @@ def test_window_equals_whole_inside():
     torch.manual_seed(0)
     encoder = SpeechEncoder(CONFIG, 8, 25.0).eval()
     x = torch.randn(1, 80, 160)
-    reach = CONFIG.layers * CONFIG.context + 4
+    reach = encoder.reach
     whole, window = encoder(x), encoder(x[:, 20:70])
     torch.testing.assert_close(
         window[:, reach:-reach], whole[:, 20 + reach : 70 - reach], atol=1e-5, rtol=1e-4
@@ -141,9 +133,9 @@ def test_wav2vec2_from_a_folder(checkpoint):
     codes = encoder(fed, 50)
     assert codes.shape == (1, 50, 8)
     codes.sum().backward()
-    frozen = encoder.front_end.feature_extractor.parameters()
+    frozen = encoder.front_end.network.feature_extractor.parameters()
     assert all(p.grad is None for p in frozen)
-    assert any(p.grad is not None for p in encoder.front_end.encoder.parameters())
+    assert any(p.grad is not None for p in encoder.front_end.network.encoder.parameters())
 
 
 def test_missing_checkpoint_says_what_to_do(monkeypatch):
