@@ -143,3 +143,47 @@ def test_missing_checkpoint_says_what_to_do(monkeypatch):
     config = dataclasses.replace(CONFIG, front_end="wav2vec2", checkpoint="no/such-checkpoint")
     with pytest.raises(TalkmeshError, match=r"no/such-checkpoint.*hama"):
         SpeechEncoder(config, 8, 25.0)
+
+
+def test_a_stored_front_end_needs_no_checkpoint(checkpoint, tmp_path, monkeypatch):
+    """The transcoder's folder holds the weights and the architecture of its wav2vec 2.0."""
+    from talkmesh.framing import Framing
+    from talkmesh.models.store import read_transcoder, write_transcoder
+    from test_transcoder import CONFIG as TRANSCODER
+    from test_transcoder import SIZE, model_of
+
+    speech = dataclasses.replace(CONFIG, front_end="wav2vec2", checkpoint=checkpoint)
+    model = model_of(
+        dataclasses.replace(TRANSCODER, speech=dataclasses.replace(speech, checkpoint=checkpoint))
+    )
+    write_transcoder(tmp_path / "t", model, Framing(SIZE, 2.0, 0.5, True), 25.0)
+    monkeypatch.setattr(
+        "transformers.AutoModel.from_pretrained", lambda *_: pytest.fail("asked for the checkpoint")
+    )
+    again, _, _ = read_transcoder(tmp_path / "t")
+    assert again.config == model.config
+    fed = torch.randn(1, 16_000)
+    torch.testing.assert_close(again.offsets_of_speech(fed, 25), model.offsets_of_speech(fed, 25))
+
+
+def test_a_trainable_front_end_is_heard_in_blocks(checkpoint):
+    """Shorter than a block: as in one go. Longer: the pieces do not matter."""
+    config = dataclasses.replace(CONFIG, front_end="wav2vec2", checkpoint=checkpoint)
+    encoder = SpeechEncoder(config, 8, 25.0).eval()
+    rng = np.random.default_rng(0)
+    for seconds in (2, 7):
+        samples = (0.1 * rng.standard_normal(seconds * RATE)).astype(np.float32)
+        frames, got = seconds * 25, []
+        for cuts in ([], [5_000, 30_000]):
+            listener = encoder.front_end.listener()
+            with torch.no_grad():
+                parts = [listener.push(piece) for piece in np.split(samples, cuts)] + [
+                    listener.finish(frames)
+                ]
+            got.append(np.concatenate([part for part in parts if len(part)]))
+        np.testing.assert_allclose(got[0], got[1], atol=1e-5)
+        if seconds == 2:
+            fed = torch.from_numpy(features(samples, frames, 25.0, config))[None]
+            with torch.no_grad():
+                whole = encoder.front_end(fed, frames)[0].numpy()
+            np.testing.assert_allclose(got[0], whole, atol=1e-4)

@@ -20,14 +20,18 @@ from talkmesh.models.head import write_head
 from talkmesh.models.speech import features
 from talkmesh.streaming import Stream, frames_of, read_chunks, write_frames, write_lines
 
-TOLERANCE = (
-    0.02  # mm; the picture is computed with eight bits of mantissa where the processor has them, else exactly
-)
+TOLERANCE = 2e-3  # mm, with motion of some mm
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     return bundle_in(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(autouse=True)
+def full_precision(monkeypatch):
+    """The pictures of random networks hardly differ: in bfloat16 rounding would be larger than their motion."""
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: False)
 
 
 def chunks_of(samples: np.ndarray, milliseconds: int) -> list[np.ndarray]:

@@ -32,9 +32,9 @@ from talkmesh.errors import TalkmeshError
 from talkmesh.files import read_json, replacing, write_json
 from talkmesh.framing import Framing
 from talkmesh.models.head import Head, read_head
-from talkmesh.models.regressor import Regressor
+from talkmesh.models.regressor import Regressor, folded
 from talkmesh.models.speech import RATE
-from talkmesh.models.store import read_regressor, read_transcoder
+from talkmesh.models.store import FRONT_END, read_regressor, read_transcoder
 from talkmesh.models.transcoder import Transcoder
 from talkmesh.rig import Rig, read_rig
 from talkmesh.train import read_curves
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MANIFEST = "bundle.json"
-MODEL_FILES = ("weights.safetensors", "config.json")
+MODEL_FILES = ("weights.safetensors", "config.json", FRONT_END)
 NOTICE = """\
 This folder was trained by talkmesh (the program: Apache-2.0) on the corpus '{corpus}' and moves the rig '{rig}'.
 Its weights contain the speaker's face and way of speaking: use it and hand it on only as far as the speaker's consent
@@ -191,7 +191,7 @@ def assemble(transcoder: Path, regressor: Path, rig: Path, head: Path | None = N
     opened = read_rig(rig)
     model, framing, fps = read_transcoder(transcoder)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    geometry = read_regressor(regressor, opened.hash)
+    geometry = folded(read_regressor(regressor, opened.hash))
     geometry.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fast = read_head(head, opened) if head else None
     return Bundle(model, geometry, opened, framing, fps, fast)
@@ -205,9 +205,10 @@ def write_bundle(
     parts = {"transcoder": transcoder, "regressor": regressor} | ({"head": head} if head else {})
     with replacing(folder) as temporary:
         for name, source in parts.items():
-            (temporary / name).mkdir(parents=True)
             for file in MODEL_FILES:
-                shutil.copy(source / file, temporary / name / file)
+                if (source / file).exists():
+                    (temporary / name / file).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(source / file, temporary / name / file)
         shutil.copy(rig, temporary / "rig.npz")
         with torch.no_grad():
             save_file(

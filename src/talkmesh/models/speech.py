@@ -42,7 +42,8 @@ KERNEL = 9  # frames, of the convolution by which positions enter
 @dataclass(frozen=True)
 class SpeechConfig:
     """front_end : `hama` phoneme posteriors, `log_mel`, both side by side, or `wav2vec2` (any wav2vec 2.0, HuBERT or
-    WavLM checkpoint through transformers, as in the paper; a download); checkpoint : its hub name or folder;
+    WavLM checkpoint through transformers, as in the paper; a download); checkpoint : its hub name or folder,
+    or a config.json alone for random weights;
     per_frame : feature vectors read per video frame, spread evenly over it; context : frames that attention sees to
     either side, per layer."""
 
@@ -134,6 +135,7 @@ class FrontEnd(nn.Module):
         hidden = Reader(self._hidden, 320, 200, BLOCK, BEFORE, AFTER)
         return Listener([hidden], self.fps, self.config.per_frame)
 
+    @torch.inference_mode()
     def _hidden(self, samples: np.ndarray) -> np.ndarray:
         assert self.network is not None
         fed = torch.from_numpy(samples / LOUDNESS)[None].to(next(self.network.parameters()).device)
@@ -199,10 +201,15 @@ class SpeechEncoder(nn.Module):
 
 def _pretrained(checkpoint: str) -> tuple[nn.Module, int]:
     """Load a wav2vec 2.0 family checkpoint from the hub or a folder, its convolutional part frozen, and its width."""
-    from transformers import AutoModel
+    from transformers import AutoConfig, AutoModel
 
     try:
-        model = AutoModel.from_pretrained(checkpoint)
+        if checkpoint.endswith(
+            "config.json"
+        ):  # what a stored model has of it: its weights are with the others
+            model = AutoModel.from_config(AutoConfig.from_pretrained(checkpoint))
+        else:
+            model = AutoModel.from_pretrained(checkpoint)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise TalkmeshError(
