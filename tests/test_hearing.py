@@ -48,7 +48,7 @@ def test_features_do_not_depend_on_the_pieces(longest: int, all_readers: list[Re
     listener = Listener(all_readers, 25.0, 2)
     parts = [listener.push(piece) for piece in pieces_of(samples, longest, 1)]
     parts.append(listener.finish(frames))
-    np.testing.assert_array_equal(np.concatenate([p for p in parts if len(p)]), wanted)
+    np.testing.assert_allclose(np.concatenate([p for p in parts if len(p)]), wanted, atol=1e-5)
 
 
 def test_a_block_is_what_its_function_says_of_it_and_its_margins() -> None:
@@ -164,7 +164,7 @@ def test_reading_ahead_approaches_what_will_be_settled() -> None:
     first = listener.frames
     np.testing.assert_allclose(ahead[:-2, 0], settled[first : first + len(ahead) - 2, 0], atol=0.02)
     rest = np.concatenate([listener.push(samples[32_000:]), listener.finish(75)])
-    np.testing.assert_array_equal(rest, settled[first:])  # reading ahead leaves no trace
+    np.testing.assert_allclose(rest, settled[first:], atol=1e-5)  # reading ahead leaves no trace
 
 
 def test_posteriors_in_pieces_and_in_one_go_are_equal() -> None:
@@ -174,4 +174,4 @@ def test_posteriors_in_pieces_and_in_one_go_are_equal() -> None:
     listener = Listener(readers(config), 25.0, 1)
     parts = [listener.push(piece) for piece in np.split(samples, [30_000, 31_000, 90_000])]
     parts.append(listener.finish(160))
-    np.testing.assert_array_equal(np.concatenate([p for p in parts if len(p)])[:160], wanted)
+    np.testing.assert_allclose(np.concatenate([p for p in parts if len(p)])[:160], wanted, atol=1e-4)

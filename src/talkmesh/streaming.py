@@ -25,6 +25,8 @@ from talkmesh.export.npz import write_animation_npz
 from talkmesh.files import replacing
 from talkmesh.models.speech import RATE
 
+SHORTEST_S = 0.1  # seconds; less sound has no frame
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -94,7 +96,7 @@ class Stream:
     def finish(self) -> Frames:
         """Return the frames that are left; the sound ends here."""
         self._ended = True
-        if self._coder.seconds == 0:
+        if self._coder.seconds < SHORTEST_S:
             return self._frames(np.zeros((0, 1), np.float32))
         return self._frames(self._coder.finish())
 
@@ -135,33 +137,33 @@ def read_chunks(source: BinaryIO, seconds: float) -> Iterator[np.ndarray]:
         If it begins like a WAV file of another form.
     """
     size = 2 * max(round(seconds * RATE), 1)
-    start = source.read(12)
-    rest = b""
+    start = _read(source, 12)
     if start[:4] == b"RIFF" and start[8:] == b"WAVE":
         _skip_header(source)
-    else:
-        rest = start
-    while True:
-        block = source.read(size - len(rest))
-        rest += block
-        whole = len(rest) // 2 * 2
-        if whole and (len(rest) >= size or not block):
-            yield np.frombuffer(rest[:whole], "<i2").astype(np.float32) / 32768
-            rest = rest[whole:]
-        if not block:
-            return
+        start = b""
+    while block := start + _read(source, size - len(start)):
+        yield np.frombuffer(block[: len(block) // 2 * 2], "<i2").astype(np.float32) / 32768
+        start = b""
+
+
+def _read(source: BinaryIO, size: int) -> bytes:
+    """Return `size` bytes, fewer only at the end; pipes may give them bit by bit."""
+    got = b""
+    while len(got) < size and (block := source.read(size - len(got))):
+        got += block
+    return got
 
 
 def _skip_header(source: BinaryIO) -> None:
     """Read the head of a WAV file up to its samples, whose length a pipe does not know."""
     while True:
-        head = source.read(8)
+        head = _read(source, 8)
         if len(head) < 8:
             raise TalkmeshError("the WAV file on standard input ends before its samples")
         size = int.from_bytes(head[4:], "little")
         if head[:4] == b"data":
             return
-        body = source.read(size + size % 2)
+        body = _read(source, size + size % 2)
         if head[:4] == b"fmt ":
             form = tuple(int.from_bytes(body[a:b], "little") for a, b in ((0, 2), (2, 4), (4, 8), (14, 16)))
             if form[0] not in (1, 0xFFFE) or form[1:] != (1, RATE, 16):

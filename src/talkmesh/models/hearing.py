@@ -66,13 +66,17 @@ def _hama() -> object:
 def phoneme_posteriors(samples: np.ndarray) -> np.ndarray:
     """Return the log posteriors (N, 191) of hama's phoneme classes, one every 20 ms, scaled to about [-1, 1]."""
     model: object = _hama()
+    fed = np.pad(
+        samples.astype(np.float32), (0, max(RATE // 10 - len(samples), 0))
+    )  # streams begin with less
     feeds = {
-        model._waveform_input_name: samples[None].astype(np.float32),  # type: ignore[attr-defined]
-        model._waveform_lengths_input_name: np.array([len(samples)]),  # type: ignore[attr-defined]
+        model._waveform_input_name: fed[None],  # type: ignore[attr-defined]
+        model._waveform_lengths_input_name: np.array([len(fed)]),  # type: ignore[attr-defined]
     }
     outputs = model.session.run([model._log_probs_output_name], feeds)  # type: ignore[attr-defined]
     # the engine reuses its output buffer, so the copy that the arithmetic makes is needed
-    return np.maximum(np.array(outputs[0][0], np.float32), LOG_FLOOR) / (-LOG_FLOOR / 2) + 1
+    rows = np.array(outputs[0][0], np.float32)[: len(samples) // HAMA_HOP + 1]
+    return np.maximum(rows, LOG_FLOOR) / (-LOG_FLOOR / 2) + 1
 
 
 @functools.cache
