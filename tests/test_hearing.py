@@ -122,7 +122,7 @@ def test_spectrogram_is_that_of_torchaudio() -> None:
 
 @pytest.mark.parametrize("fps", [24.0, 25.0, 29.97])
 def test_no_drift_and_no_more_memory_over_an_hour(fps: float) -> None:
-    """Clicks through an hour of sound in pieces; each is felt at its frame, also the last."""
+    """Bursts of 50 ms in an hour of sound in pieces; each is felt at its frame, also the last."""
 
     def energy(samples: np.ndarray) -> np.ndarray:
         padded = np.pad(samples.astype(np.float64), (80, 240))[: (len(samples) // 160 + 1) * 160]
@@ -130,7 +130,7 @@ def test_no_drift_and_no_more_memory_over_an_hour(fps: float) -> None:
 
     listener = Listener([Reader(energy, 160, 0, 16_000, 320, 320)], fps, 1)
     clicks = np.array([10.0, 1_800.37, 3_599.21])
-    frames, loud = round(3_600 * fps), {}
+    frames, loud = round(3_600 * fps), set()
     piece, seconds = np.zeros(20 * RATE, np.float32), 20
     tracemalloc.start()
     for begin in range(0, 3_600, seconds):
@@ -138,20 +138,19 @@ def test_no_drift_and_no_more_memory_over_an_hour(fps: float) -> None:
         for click in clicks:
             if begin <= click < begin + seconds:
                 at = round((click - begin) * RATE)
-                sound[at : at + 160] = 0.5
+                sound[at : at + 800] = 0.5
         first = listener.frames
         felt = listener.push(sound)
-        loud |= {first + int(i): felt[i, 0] for i in np.flatnonzero(felt[:, 0] > 1)} if len(felt) else {}
+        loud |= {first + int(i) for i in np.flatnonzero(felt[:, :1] > 1)}
     first, felt = listener.frames, listener.finish(frames)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    loud |= {first + int(i): felt[i, 0] for i in np.flatnonzero(felt[:, 0] > 1)}
+    loud |= {first + int(i) for i in np.flatnonzero(felt[:, :1] > 1)}
     assert listener.frames == frames
     assert peak < 40e6  # the hour itself would take 230 MB
     for click in clicks:
-        near = [f for f in loud if abs((f + 0.5) / fps - click - 0.005) < 0.2]
-        loudest = max(near, key=loud.__getitem__)
-        assert abs((loudest + 0.5) / fps - click - 0.005) <= 0.5 / fps + 0.01
+        near = [(f + 0.5) / fps for f in loud if abs((f + 0.5) / fps - click) < 0.2]
+        assert abs(np.mean(near) - click - 0.025) <= 0.5 / fps + 0.01
 
 
 def test_reading_ahead_approaches_what_will_be_settled() -> None:
