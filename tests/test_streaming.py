@@ -20,7 +20,7 @@ from talkmesh.models.head import write_head
 from talkmesh.models.speech import features
 from talkmesh.streaming import Stream, frames_of, read_chunks, write_frames, write_lines
 
-TOLERANCE = 2e-3  # mm, with motion of some mm
+TOLERANCE = 2e-3  # mm, with motion of some tenths
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_windows_equal_one_pass(bundle, monkeypatch):
 def test_a_stream_with_the_full_look_ahead_equals_the_whole(bundle, milliseconds, smooth):
     samples = sound(3.0)
     whole = a.animate(bundle, samples, smooth=smooth).vertices
-    assert whole.std(0).max() > 0.5
+    assert whole.std(0).max() > 0.1
     stream = Stream(bundle, smooth=smooth)
     parts = list(frames_of(stream, chunks_of(samples, milliseconds)))
     np.testing.assert_allclose(np.concatenate([p.vertices for p in parts]), whole, atol=TOLERANCE)
