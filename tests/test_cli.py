@@ -8,7 +8,7 @@ import pytest
 
 from talkmesh import cli
 
-COMMANDS = ("sample", "animate", "scores", "doctor", "profile", "models")
+COMMANDS = ("sample", "animate", "stream", "scores", "doctor", "profile", "models")
 
 
 def test_help_names_every_command_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,6 +43,8 @@ def test_help_loads_nothing_heavy() -> None:
         (["animate", "absent.wav", "-o", "a.mp4"], "absent.wav: no such sound file"),
         (["animate", "here.wav", "-o", "a.gif"], "a.gif: what is written must end in .mp4 or .npz"),
         (["animate", "here.wav", "-o", "a.npz", "--bundle", "nowhere"], "nowhere"),
+        (["stream", "--bundle", "nowhere"], "nowhere is no model bundle"),
+        (["stream", "--chunk", "0"], "--chunk is 0.01 to 10 seconds"),
         (["profile", "nowhere"], "no profile 'nowhere'"),
         (["scores"], "run `dvc repro` first"),
         (["sample"], "params.yaml not found"),
