@@ -32,8 +32,8 @@ from talkmesh.errors import TalkmeshError
 from talkmesh.files import read_json, replacing, write_json
 from talkmesh.framing import Framing
 from talkmesh.models.head import Head, read_head
+from talkmesh.models.hearing import RATE
 from talkmesh.models.regressor import Regressor, folded
-from talkmesh.models.speech import RATE
 from talkmesh.models.store import FRONT_END, read_regressor, read_transcoder
 from talkmesh.models.transcoder import Transcoder
 from talkmesh.rig import Rig, read_rig

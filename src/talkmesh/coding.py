@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from talkmesh.errors import TalkmeshError
-from talkmesh.models.speech import RATE
+from talkmesh.models.hearing import RATE
 from talkmesh.models.transcoder import Transcoder
 
 WINDOW = 192  # frames coded at a time, margins aside: attention costs the square of a window

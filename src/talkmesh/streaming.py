@@ -23,7 +23,7 @@ from talkmesh.coding import Coder
 from talkmesh.errors import TalkmeshError
 from talkmesh.export.npz import write_animation_npz
 from talkmesh.files import replacing
-from talkmesh.models.speech import RATE
+from talkmesh.models.hearing import RATE
 
 SHORTEST_S = 0.1  # seconds; less sound has no frame
 

@@ -34,6 +34,7 @@ class Head(nn.Module):
     """Offset codes (B, C) to weights (B, K) in [0, 1]; `vertices` puts them on the rig."""
 
     deltas: Tensor  # (K, V, 3), mm
+    scale: Tensor  # ()
 
     def __init__(self, config: HeadConfig, code: int, deltas: Tensor) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class Head(nn.Module):
     @torch.no_grad()
     def measure(self, codes: Tensor) -> None:
         """Take the size of codes (N, C) as the unit."""
-        self.scale.copy_(codes.square().mean().sqrt())  # type: ignore[operator]
+        self.scale.copy_(codes.square().mean().sqrt())
 
     def forward(self, offset: Tensor) -> Tensor:
         return torch.sigmoid(self.layers(offset / self.scale).float())
