@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 DECLARED = dag.declared(ROOT / "dvc.yaml")
 PARAMS = params.read(ROOT / "params.yaml")
 SECOND = {"transfer", "unseen"}  # stages of the second topology, off by default
+LISTED = {"distil"}  # stages that no profile turns on: their methods are listed by hand
 
 
 def sections_of(name: str) -> list[tuple[type, str]]:
@@ -96,7 +97,7 @@ def test_foreach_expands_to_variants_and_methods(stages: list[dag.Stage]) -> Non
     names = {stage.name for stage in stages}
     assert {f"transcoder@{v}" for v in PARAMS["variants"]} <= names
     assert {f"evaluate@{m}" for m in PARAMS["methods"]} <= names
-    assert {name.partition("@")[0] for name in names} == set(DECLARED) - SECOND
+    assert {name.partition("@")[0] for name in names} == set(DECLARED) - SECOND - LISTED
 
 
 def test_the_second_topology_is_one_profile_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +108,7 @@ def test_the_second_topology_is_one_profile_away(tmp_path: Path, monkeypatch: py
     (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n")
     profile.apply("second", tmp_path / "params.yaml", ROOT / "profiles")
     stages = dag.stages(tmp_path)
-    assert {stage.name.partition("@")[0] for stage in stages} == set(DECLARED)
+    assert {stage.name.partition("@")[0] for stage in stages} == set(DECLARED) - LISTED
     needs = {stage.name: {s.name for s in dag.wanted(stages, [stage.name])} for stage in stages}
     assert {"rig", "perform", "transfer@second"} <= needs["render@second"]
     assert {"render@second", "segment", "crop"} <= needs["transcoder@full"]
@@ -256,3 +257,16 @@ def test_deps_can_be_put_right_and_the_rest_of_dvc_yaml_stays(tmp_path: Path) ->
 def test_a_command_of_another_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="python -m stages"):
         dag.stage_file({"cmd": "bash run.sh"})
+
+
+def test_a_listed_fast_path_is_a_stage(tmp_path: Path) -> None:
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    path = tmp_path / "params.yaml"
+    path.write_text(path.read_text().replace("  methods: {}  ", "  methods: {ours_fast: full}  "))
+    stages = dag.stages(tmp_path)
+    needs = {s.name for s in dag.wanted(stages, ["distil@ours_fast"])}
+    assert {"transcoder@full", "regressor@cg", "render@cg", "crop"} <= needs
+    assert "distil@ours_fast" in {s.name for s in dag.wanted(stages, ["report"])}
