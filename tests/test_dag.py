@@ -259,7 +259,8 @@ def test_a_command_of_another_kind_is_refused() -> None:
         dag.stage_file({"cmd": "bash run.sh"})
 
 
-def test_a_listed_fast_path_is_a_stage(tmp_path: Path) -> None:
+def test_a_listed_fast_path_is_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".dvc").mkdir()

@@ -163,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
         help="sound to wait for before a frame is given out; more is better (default: %(default)s)",
     )  # fmt: skip
     stream.add_argument(
-        "--chunk", type=float, default=0.1, metavar="SECONDS",
+        "--chunk", type=float, default=0.2, metavar="SECONDS",
         help="sound taken at a time; less is sooner, and costs more (default: %(default)s)",
     )  # fmt: skip
     stream.add_argument(

@@ -103,18 +103,17 @@ class Stream:
     def _frames(self, codes: np.ndarray) -> Frames:
         first = self._coder.frames - len(codes)
         rig = self.bundle.rig
+        if not len(codes):
+            still = np.zeros((0, *rig.neutral.shape), np.float32)
+            return Frames(first, still, np.zeros((0, len(rig.names)), np.float32) if self.fast else None)
         if self.fast:
-            weights = (
-                weights_of(self.bundle, torch.from_numpy(codes))
-                if len(codes)
-                else np.zeros((0, len(rig.names)))
-            )
+            weights = weights_of(self.bundle, torch.from_numpy(codes))
             return Frames(first, rig.vertices(weights), weights)
         parts = [
             vertices_of(self.bundle, torch.from_numpy(codes[i : i + CHUNK]), fast=False)
             for i in range(0, len(codes), CHUNK)
         ]
-        return Frames(first, np.concatenate([np.zeros((0, *rig.neutral.shape), np.float32), *parts]), None)
+        return Frames(first, np.concatenate(parts), None)
 
 
 def frames_of(stream: Stream, chunks: Iterable[np.ndarray]) -> Iterator[Frames]:
