@@ -37,10 +37,10 @@ demo: setup ## the whole chain: a speaker made on the spot, training, scores, a 
 	$(BIN)/python -m dvc repro
 	@$(BIN)/talkmesh scores
 
-test: setup lint ## what CI runs: ruff, mypy, every test that takes less than a minute
+test: setup lint ## what CI runs: ruff, mypy, every test but the slow ones, the whole DAG on tiny video too
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: setup lint ## the slow tests too: the whole DAG on a few seconds of video, the flow
+test-all: setup lint ## the slow tests too: whole heads, kept packages, the corpora in TALKMESH_SHARED
 	$(BIN)/python -m pytest
 
 lint: setup ## ruff and mypy

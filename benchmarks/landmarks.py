@@ -22,7 +22,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from talkmesh import media
-from talkmesh.crops import parallel_tracks
+from talkmesh.face import track_all
 from talkmesh.face_model import face_landmarker_path
 
 CLIPS, FRAMES, SIZE = 6, 75, 480  # of the drawn corpus
@@ -90,7 +90,7 @@ def rounds(videos: list[Path], workers: int, repeats: int) -> dict[str, float]:
         for side, times in sides if k % 2 else sides[::-1]:
             start = time.perf_counter()
             if side == "ours":
-                for _ in parallel_tracks(videos, [25.0] * len(videos), workers, work):
+                for _ in track_all(videos, [25.0] * len(videos), workers, work):
                     pass
             else:
                 bare_pool(delayed(bare)(video) for video in videos)

@@ -15,9 +15,10 @@ PACKED = "ict_facexmodel.npz"
 
 
 def find_ict(path: Path | None) -> Path | None:
-    """Return where ICT's face lies: as given, in data/rigs, or in the shared folder; None if nowhere."""
+    """Return where ICT's face lies: as given (a packed file, a folder that holds it, or the folder of OBJ files), in
+    data/rigs, or in the shared folder; None if nowhere."""
     places = [
-        *([path] if path else []),
+        *([path / PACKED, path] if path else []),
         contracts.RIG_FILES / PACKED,
         SHARED / "data/ict_facekit" / PACKED,
     ]

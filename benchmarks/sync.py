@@ -16,8 +16,9 @@ import numpy as np
 
 from talkmesh import media, sync
 from talkmesh.contracts import SAMPLE_RATE
-from talkmesh.crops import parallel_tracks
+from talkmesh.face import read_people, track_all
 from talkmesh.landmarks import opening
+from talkmesh.margins import MARGIN, shifted
 
 FPS = 25.0
 SHIFTS_MS = (-240, -160, -80, -40, 0, 40, 80, 160, 240)
@@ -34,7 +35,7 @@ class Clip:
 
     def evidence(self, late_ms: float) -> np.ndarray:
         """Return what the clip says if its sound is made to come `late_ms` later."""
-        return sync.evidence(self.lips, sync.shifted(self.audio, -late_ms), FPS)
+        return sync.evidence(self.lips, shifted(np.pad(self.audio, MARGIN), -late_ms), FPS)
 
 
 def grid_clips(folder: Path, count: int, work: Path, workers: int) -> list[Clip]:
@@ -42,10 +43,8 @@ def grid_clips(folder: Path, count: int, work: Path, workers: int) -> list[Clip]
     paths = sorted(p for p in folder.iterdir() if p.is_file())
     paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, count).astype(int))]
     clips = []
-    for path, (people, _) in zip(
-        paths, parallel_tracks(paths, [FPS] * len(paths), workers, work), strict=True
-    ):
-        track = people.of(0)
+    for path, kept in zip(paths, track_all(paths, [FPS] * len(paths), workers, work), strict=True):
+        track = read_people(kept)[0].of(0)
         if track.found.mean() >= 0.9:
             audio = media.read_audio(path)[: round(len(track.found) / FPS * SAMPLE_RATE)]
             clips.append(Clip(opening(track.landmarks), audio))
@@ -107,7 +106,7 @@ def main() -> None:
     given = parser.parse_args()
     if not given.folder.is_dir():
         parser.error(f"{given.folder} not found: give a folder of short recordings, or set TALKMESH_SHARED")
-    found = figures(grid_clips(given.folder, given.clips, Path("work/crop"), given.workers))
+    found = figures(grid_clips(given.folder, given.clips, Path("work/crop/people"), given.workers))
     if given.json:
         print(json.dumps(found))
         return

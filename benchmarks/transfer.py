@@ -1,7 +1,10 @@
 """How well expressions survive the way to another topology and back: `python -m benchmarks.transfer [--json]`.
 
-`round`: mean distance of lip vertices after there and back, mm and percent of the mouth's width. `one_way`: how far
-the 40 lip landmarks of the target are from moving as the source's do, scaled by the mouths' widths. `opening_r`:
+From `anny`, the default character, to `soma`, the same head in another topology, to `second`, the rig of the section
+`transfer` (another person), and to `ict`.
+
+`round`: mean distance of lip vertices after there and back, mm and percent of the mouth's width. `one_way`: how far the
+40 lip landmarks of the target are from moving as the source's do, scaled by the mouths' widths. `opening_r`:
 correlation of the lip openings of both. `still`: the distance that doing nothing would leave.
 """
 
@@ -16,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.rigs import rigs
+from stages.transfer import Section
 from talkmesh import params
 from talkmesh.landmarks import opening_of_lips
 from talkmesh.preview import save_png
@@ -23,6 +27,7 @@ from talkmesh.rig import Rig
 from talkmesh.rig.correspondence import Fit, fitted, mouth_width
 from talkmesh.rig.pictures import expressions
 from talkmesh.rig.poses import Performance, perform
+from talkmesh.rig.source import load
 
 
 def opening(rig: Rig, poses: np.ndarray) -> np.ndarray:
@@ -66,13 +71,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--ict", type=Path, help="ICT-FaceKit's folder FaceXModel or its npz")
+    parser.add_argument(
+        "--ict", type=Path, help="ICT-FaceKit's folder FaceXModel, its npz, or where that lies"
+    )
     parser.add_argument(
         "--poses", type=int, default=400, help="poses of the performance (default: %(default)s)"
     )
     parser.add_argument("--picture", type=Path, help="write ten expressions of all rigs to this PNG")
     arguments = parser.parse_args()
     found = rigs(arguments.ict)
+    found["second"] = load(params.section(Section, "transfer").rig, "second")
     source = found.pop("anny")
     how = dataclasses.replace(params.section(Performance, "perform"), frames=arguments.poses)
     poses = perform(source.names, how)

@@ -113,7 +113,7 @@ def _publish(mlflow: str | None) -> None:
     if not scores.METRICS.exists():
         return
     metrics = read_json(scores.METRICS)
-    text = f"# {metrics.get('corpus')}, track {metrics.get('track')}\n\n{scores.table(metrics)}\n"
+    text = f"# {scores.heading(metrics)}\n\n{scores.table(metrics)}\n"
     if mlflow:
         text += f"\n[Curves and pictures in MLflow]({mlflow}) (`make mlflow` serves them)\n"
     create_markdown_artifact(

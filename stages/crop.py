@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from talkmesh import contracts, params, preview, quality
-from talkmesh.crops import Cropping, crop_corpus, samples
+from talkmesh.cropping import Cropping
+from talkmesh.crops import crop_corpus, samples
 from talkmesh.log import setup
 
 COLUMNS = 12  # of the pictures to look at

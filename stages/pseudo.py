@@ -10,9 +10,9 @@ from tqdm import tqdm
 from talkmesh import params
 from talkmesh.animate import assemble, translate
 from talkmesh.contracts import PREDICTIONS, Track, read_crops, read_kept, write_prediction
+from talkmesh.domains import clip_colours
 from talkmesh.framing import soft_mask
 from talkmesh.log import setup
-from talkmesh.models.images import colour_statistics
 from talkmesh.strips import write_strip
 
 
@@ -32,8 +32,8 @@ def main(method: str) -> None:
     mask = soft_mask(bundle.framing)
     table = read_kept()
     for row in tqdm(list(table[table["split"].isin(stage.splits)].itertuples()), desc=method):
-        images = np.asarray(read_crops(str(row.clip)).images)
-        animation = translate(bundle, images, colour_statistics(images[::5], mask))
+        crop = read_crops(str(row.clip))
+        animation = translate(bundle, np.asarray(crop.images), clip_colours(crop, mask))
         write_prediction(PREDICTIONS / method / f"{row.clip}.npz", animation.vertices, bundle.fps, bundle.rig)
         write_strip(PREDICTIONS / method, str(row.clip), animation.decoded, animation.translated)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from talkmesh import contracts, params, preview
+from talkmesh import contracts, params, preview, synthetic
 from talkmesh.clips import segment_corpus, thumbnails
 from talkmesh.cutting import Segmenting
 from talkmesh.log import setup
@@ -10,8 +10,9 @@ from talkmesh.log import setup
 
 def main() -> None:
     """Write data/clips."""
+    corpus = str(params.read()["corpus"])
     table = segment_corpus(
-        str(params.read()["corpus"]),
+        corpus,
         params.section(Segmenting, "segment"),
         contracts.RAW,
         contracts.GROUND_TRUTH,
@@ -19,6 +20,7 @@ def main() -> None:
         contracts.CLIPS,
     )
     contracts.write_clips(table)
+    synthetic.hand_on(contracts.RAW / corpus, contracts.CLIPS)
     pictures, names = thumbnails(table, contracts.CLIPS, count=12, size=160)
     preview.save_png(Path("reports/preview/segment.png"), preview.contact_sheet(pictures, 6, names))
 

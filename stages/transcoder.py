@@ -13,6 +13,7 @@ from talkmesh.framing import Framing
 from talkmesh.log import setup
 from talkmesh.models.store import write_transcoder
 from talkmesh.preview import save_png
+from talkmesh.processes import processes, relaunch
 from talkmesh.rig import read_rig
 from talkmesh.train import write_curves
 
@@ -36,6 +37,8 @@ def main(variant: str) -> None:
     folder = Path("models/transcoder") / variant
     with tracking.run("transcoder", variant, stage) as log:
         model, curves = fit_transcoder(stage, real, held_out, renders, rig, framing, work, log)
+        if not processes().first:
+            return
         write_transcoder(folder, model, framing, real.fps)
         write_curves(folder / "curves.csv", curves)
         picture = decoded_sheet(model, held_out)
@@ -47,4 +50,5 @@ def main(variant: str) -> None:
 
 if __name__ == "__main__":
     setup()
+    relaunch("stages.transcoder")
     main(sys.argv[1])

@@ -58,9 +58,7 @@ def test_translation_of_the_neutral_crop_equals_the_decoded_origin(parts):
     np.testing.assert_allclose(got.vertices, origin.numpy(), atol=0.05)
 
 
-def test_unknown_output_missing_bundle_and_speechless_model(parts, tmp_path):
-    with pytest.raises(TalkmeshError, match=r"unknown kind of output '\.xyz'"):
-        a.animate_file(tmp_path, "a.wav", ["out.xyz"])
+def test_missing_bundle_and_speechless_model(parts, tmp_path):
     with pytest.raises(TalkmeshError, match="is no model bundle"):
         load(tmp_path / "nothing")
     config = dataclasses.replace(CONFIG, with_speech=False)

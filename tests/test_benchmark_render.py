@@ -23,8 +23,8 @@ def test_heads_have_the_vertices_they_are_named_for(count):
 
 
 def test_all_sides_are_measured_and_show_the_same_head(monkeypatch):
-    monkeypatch.setattr(benchmark, "ROUNDS", 1)
+    monkeypatch.setattr(benchmark, "ROUNDS", 7)
     monkeypatch.setattr(benchmark, "TURN", 1)
     times = benchmark.measure(benchmark.head(heads.plain(), 5_000))  # asserts that pictures agree
-    assert {len(values) for values in times.values()} == {1}
-    assert times["ours"][0] < times["usual_loop"][0]
+    assert {len(values) for values in times.values()} == {7}
+    assert min(times["ours"]) < min(times["usual_loop"])  # of a busy machine the least disturbed turns count

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from talkmesh import cli
 
-COMMANDS = ("sample", "animate", "stream", "scores", "doctor", "profile", "models")
+COMMANDS = ("sample", "vocaset", "animate", "stream", "evaluate", "scores", "doctor", "profile", "models")
 
 
 def test_help_names_every_command_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,14 +38,37 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_help_starts_within_twelve_times_a_bare_python() -> None:
+    def seconds(*words: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *words], capture_output=True, check=True)
+        return time.perf_counter() - start
+
+    bare, help_ = (
+        min(seconds(*w) for _ in range(5)) for w in (("-c", "pass"), ("-m", "talkmesh.cli", "--help"))
+    )
+    assert help_ < 12 * bare
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["animate", "absent.wav", "-o", "a.mp4"], "absent.wav: no such sound file"),
-        (["animate", "here.wav", "-o", "a.gif"], "a.gif: what is written must end in .mp4 or .npz"),
+        (["animate", "absent.wav", "-o", "a.mp4"], "absent.wav: no such sound file or folder"),
+        (
+            ["animate", "here.wav", "-o", "a.gif"],
+            "a.gif: unknown kind of output '.gif'; known are .mp4, .glb",
+        ),
         (["animate", "here.wav", "-o", "a.npz", "--bundle", "nowhere"], "nowhere"),
         (["stream", "--bundle", "nowhere"], "nowhere is no model bundle"),
         (["stream", "--chunk", "0"], "--chunk is 0.01 to 10 seconds"),
+        (["animate", ".", "-o", "out"], ". is a folder: say what to write with --to"),
+        (
+            ["animate", ".", "-o", "out", "--to", "glb,gif"],
+            "unknown kind 'gif'; known are usd, obj, mp4, glb",
+        ),
+        (["animate", ".", "-o", "out", "-o", "b", "--to", "glb"], "-o names one folder"),
+        (["animate", "empty", "-o", "out", "--to", "glb"], "empty holds no sounds"),
+        (["animate", "twice", "-o", "out", "--to", "glb"], "two sounds named a,"),
         (["profile", "nowhere"], "no profile 'nowhere'"),
         (["scores"], "run `dvc repro` first"),
         (["sample"], "params.yaml not found"),
@@ -62,6 +86,10 @@ def test_an_error_is_one_sentence_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("here.wav").touch()
+    for folder, names in (("empty", ["notes.txt"]), ("twice", ["a.wav", "a.mp3"])):
+        Path(folder).mkdir()
+        for name in names:
+            (Path(folder) / name).touch()
     assert cli.main(words) == 2
     error = capsys.readouterr().err.strip()
     assert error.splitlines()[-1].startswith("talkmesh: error: ")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from talkmesh import clips, cutting, media
+from talkmesh import clips, media
 from talkmesh.clips import segment_corpus
 from talkmesh.contracts import (
     CLIP_COLUMNS,
@@ -241,7 +241,7 @@ def test_a_full_disk_stops_the_run_and_is_not_blamed_on_the_recordings(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cutting.soundfile, "write", full)
+    monkeypatch.setattr(soundfile, "write", full)
     with pytest.raises(TalkmeshError, match="the disk is full"):
         segment(tmp_path)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
 
 from cartoon import face as drawn
 from talkmesh import crops, face, media
@@ -17,7 +16,6 @@ from talkmesh.alignment import apply, compose, fit_similarity
 from talkmesh.contracts import (
     CLIP_COLUMNS,
     CROP_COLUMNS,
-    clip_audio,
     clip_video,
     read_crops,
     read_kept,
@@ -26,10 +24,12 @@ from talkmesh.contracts import (
     write_crop_table,
     write_speakers,
 )
-from talkmesh.crops import Cropping, align, crop_corpus, mean_shape_of, warp
+from talkmesh.cropping import Cropping, align, mean_shape_of, warp
+from talkmesh.crops import crop_corpus
 from talkmesh.errors import TalkmeshError
 from talkmesh.face_model import face_landmarker_path
 from talkmesh.landmarks import CORNERS, COUNT, EYE_CORNERS, STABLE, opening
+from talkmesh.margins import MARGIN, write_around
 
 PARAMS = Cropping(
     size=64,
@@ -132,12 +132,17 @@ def test_stabilised_footage_keeps_one_window_even_if_the_camera_is_tilted() -> N
 # ---------------------------------------------------------------------------------- whole stage, drawn faces
 
 
-@pytest.fixture(scope="module")
-def model() -> Path:
+def landmarker() -> Path:
+    """Return the network's file; skip the test where there is none."""
     try:
         return face_landmarker_path()
     except TalkmeshError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def model() -> Path:
+    return landmarker()
 
 
 def talk(frames: int, move: float, phase: float = 0.0) -> list[np.ndarray]:
@@ -165,7 +170,7 @@ def write(root: Path, clips: dict[str, tuple[str, list[np.ndarray]]]) -> pd.Data
     for clip, (split, frames) in clips.items():
         pictures = [av.VideoFrame.from_ndarray(f, format="rgb24") for f in frames]
         media.write_lossless(clip_video(clip, root / "clips"), pictures, 25)
-        soundfile.write(clip_audio(clip, root / "clips"), np.zeros(len(frames) * 640), 16_000)
+        write_around(np.zeros(len(frames) * 640 + 2 * MARGIN), clip, root / "clips")
         rows.append(
             (clip, "c", clip[0], f"c/{clip}.mp4", 0.0, len(frames) / 25, 25.0, len(frames), split, "", "")
         )
@@ -250,7 +255,8 @@ def test_landmarks_transforms_and_missing_frames(done: Done) -> None:
     assert np.flatnonzero(~crop.good).tolist() == [4, 20]
     assert np.isnan(crop.landmarks[[4, 20]]).all()
     assert np.isfinite(crop.transforms).all()
-    people, _ = face.track_cached(clip_video("p-gappy", root / "clips"), 25.0, root / "work")
+    kept = face.place(clip_video("p-gappy", root / "clips"), 25.0, root / "work/people")
+    people, _ = face.read_people(kept)
     source = people.of(0).landmarks
     assert np.allclose(apply(crop.transforms, source)[crop.good], crop.landmarks[crop.good], atol=1e-3)
     frame = next(media.read_video(clip_video("p-gappy", root / "clips"), 25))

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 DECLARED = dag.declared(ROOT / "dvc.yaml")
 PARAMS = params.read(ROOT / "params.yaml")
 SECOND = {"transfer", "unseen"}  # stages of the second topology, off by default
-LISTED = {"distil"}  # stages that no profile turns on: their methods are listed by hand
+LISTED = {"baseline", "distil"}  # methods to compare with and fast paths, by their lists, empty by default
 
 
 def sections_of(name: str) -> list[tuple[type, str]]:
@@ -89,8 +89,9 @@ def test_profiles_fit_too(name: str, tmp_path: Path) -> None:
     assert set(values["animated"].values()) | set(values["pseudo"]["methods"].values()) <= set(
         values["variants"]
     )
-    made = {*values["animated"], *values["pseudo"]["methods"], *values["distil"]["methods"]}
-    assert set(values["methods"]) <= {*made, "still", "truth"}
+    lists = [values["animated"], *(values[key]["methods"] for key in ("pseudo", "distil", "baseline"))]
+    made = {name for names in lists for name in names}
+    assert set(values["methods"]) <= {*made, *values["reference"]["methods"]}
 
 
 def test_foreach_expands_to_variants_and_methods(stages: list[dag.Stage]) -> None:
@@ -100,14 +101,33 @@ def test_foreach_expands_to_variants_and_methods(stages: list[dag.Stage]) -> Non
     assert {name.partition("@")[0] for name in names} == set(DECLARED) - SECOND - LISTED
 
 
+def stages_with(name: str, folder: Path) -> list[dag.Stage]:
+    """The stages of the project with a profile laid over it, in a copy."""
+    for file in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / file, folder)
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    profile.apply(name, folder / "params.yaml", ROOT / "profiles")
+    return dag.stages(folder)
+
+
+def test_every_method_of_the_tables_is_one_profile_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stages = stages_with("tables", tmp_path)
+    needs = {stage.name: {s.name for s in dag.wanted(stages, [stage.name])} for stage in stages}
+    names = ("linear", "voca", "faceformer", "meshtalk", "selftalk", "voca_pseudo", "faceformer_pseudo")
+    for name in names:
+        assert f"baseline@{name}" in needs[f"evaluate@{name}"]
+        assert {"segment", "crop", "rig"} <= needs[f"baseline@{name}"]
+        assert ("pseudo@pseudo" in needs[f"baseline@{name}"]) == name.endswith("_pseudo")
+    assert not any(name.startswith("transcoder") for name in needs["baseline@voca"])
+
+
 def test_the_second_topology_is_one_profile_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("dvc.yaml", "params.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / ".dvc").mkdir()
-    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n")
-    profile.apply("second", tmp_path / "params.yaml", ROOT / "profiles")
-    stages = dag.stages(tmp_path)
+    stages = stages_with("second", tmp_path)
     assert {stage.name.partition("@")[0] for stage in stages} == set(DECLARED) - LISTED
     needs = {stage.name: {s.name for s in dag.wanted(stages, [stage.name])} for stage in stages}
     assert {"rig", "perform", "transfer@second"} <= needs["render@second"]

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from rigs import tiny_rig
-from talkmesh.contracts import Renders
-from talkmesh.domains import Clip, Real, Sampler, lip_shape, matched, to_images, to_tensor
+from talkmesh.contracts import Crops, Renders
+from talkmesh.domains import Clip, Real, Sampler, clip_colours, lip_shape, matched, to_images, to_tensor
+from talkmesh.errors import TalkmeshError
 from talkmesh.framing import Framing, soft_mask
 
 FRAMING = Framing(16, 2.0, 0.5, True)
@@ -85,6 +86,28 @@ def test_a_clip_shorter_than_the_window_is_padded():
     assert batch.speech.shape == (2, 10, 5)
     assert (batch.speech[:, 4:] == 3).all()
     assert (batch.frame < 4).all()
+
+
+def test_windows_without_a_good_frame_and_clips_without_any_are_not_drawn():
+    real = real_of((40, 30))
+    real.clips[0].good[:] = np.arange(40) >= 33  # most windows of ten frames show the head turned away
+    real.clips[1].good[:] = False
+    sampler = Sampler(real, renders_of(), RIG, FRAMING, 8, 10, 3, 1, 3)
+    for seed in range(20):
+        batch = sampler.draw(np.random.default_rng(seed), torch.device("cpu"))
+        assert (batch.real_shapes[:, 1] == 0).all()
+        assert (batch.real_shapes[:, 0] >= 33).all()
+    real.clips[0].good[:] = False
+    with pytest.raises(TalkmeshError, match="no frame is left to learn from"):
+        Sampler(real, renders_of(), RIG, FRAMING, 8, 10, 3, 1, 3)
+
+
+def test_colours_are_those_of_the_frames_to_learn_from():
+    images = np.full((20, 16, 16, 3), 90, np.uint8)
+    images[:10] = 200  # the head is turned away, the lamp shines into the camera
+    good = np.arange(20) >= 10
+    crop = Crops(images, np.zeros((20, 478, 2), np.float32), np.zeros((20, 2, 3), np.float32), good)
+    np.testing.assert_allclose(clip_colours(crop, soft_mask(FRAMING))[0], 90 / 255, atol=1e-5)
 
 
 def test_renders_carry_the_lip_shape_of_their_pose():

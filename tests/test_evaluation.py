@@ -13,10 +13,12 @@ from stages import evaluate as evaluate_stage
 from stages import reference
 from talkmesh import contracts
 from talkmesh.errors import TalkmeshError
-from talkmesh.evaluation import NEED_FILM, NEED_TRUTH, interval, judged_clips
+from talkmesh.evaluation import read_drawn
 from talkmesh.framing import Framing, window
+from talkmesh.judged import clip_truth, judged_clips
 from talkmesh.rig import read_rig, write_rig
 from talkmesh.rig.transfer import Transfer, write_transfer
+from talkmesh.scoring import NEED_FILM, NEED_TRUTH, mesh_opening
 from tiny_project import CLIPS, FPS, FRAMES, make, poses
 
 TRACK = contracts.Track("cg", "character", "data/clips")
@@ -56,7 +58,8 @@ def test_result_follows_the_contract(project: Path) -> None:
 
 def test_values_are_those_of_the_construction(project: Path) -> None:
     """`ours` opens the jaw to 0.6 of the truth: every figure follows."""
-    ours, truth = judged("ours"), judged("truth")
+    reference.main("ground_truth")
+    ours, truth = judged("ours"), judged("ground_truth")
     assert ours["opening_truth_r"]["mean"] == pytest.approx(1)
     assert ours["opening_truth_sd_ratio"]["mean"] == pytest.approx(0.6, abs=0.01)
     assert ours["opening_truth_lag_ms"]["mean"] == pytest.approx(0, abs=1)
@@ -75,7 +78,7 @@ def _jaw() -> np.ndarray:
 
 
 def test_still_face_is_the_floor(project: Path) -> None:
-    reference.main()
+    reference.main("still")
     still, ours, pseudo = judged("still"), judged("ours"), judged("pseudo")
     assert still["lve_mm"]["mean"] > ours["lve_mm"]["mean"] > pseudo["lve_mm"]["mean"] > 0
     assert still["lle_clip_px"]["mean"] > ours["lle_clip_px"]["mean"] > pseudo["lle_clip_px"]["mean"]
@@ -93,7 +96,8 @@ def test_without_ground_truth_the_metrics_that_need_it_are_absent(
     absent = values.pop("absent")
     assert set(values) == MEASURED_ON_FILM
     assert absent == {name: "the corpus has no ground truth" for name in NEED_TRUTH}
-    assert judged("truth")["skipped"] == "the corpus has no ground truth"
+    reference.main("ground_truth")
+    assert judged("ground_truth")["skipped"] == "clip talk_a: the corpus has no ground truth"
 
 
 def test_a_method_that_cannot_run_is_skipped_with_its_reason(project: Path) -> None:
@@ -169,17 +173,35 @@ def test_clips_of_sound_alone_are_judged_against_meshes_and_truth_is_carried_to_
     assert set(values) == {*NEED_TRUTH, "jitter_mm"}
     assert set(result["absent"]) == set(NEED_FILM)
     assert (result["track"], result["measured_on"]["clips_of"]) == ("second", "data/unseen/voices")
-    reference.main()
+    for method in ("still", "ground_truth", "chance"):
+        reference.main(method)
+    evaluate_stage.main("ground_truth")
+    truth = json.loads((contracts.RESULTS / "ground_truth.json").read_text())["methods"]["ground_truth"]
+    assert truth["lve_mm"]["mean"] == 0
     evaluate_stage.main("still")
     still = json.loads((contracts.RESULTS / "still.json").read_text())["methods"]["still"]
     assert still["lve_mm"]["mean"] > 3
 
 
-def test_interval_is_students() -> None:
-    """Figures by hand: mean 2, standard deviation 1, t(0.975, 2) = 4.3027."""
-    value = interval([1.0, 2.0, 3.0, np.nan])
-    assert value["n_clips"] == 3
-    assert value["ci95"] == pytest.approx([2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5], abs=1e-3)
-    assert np.isnan(interval([5.0])["ci95"]).all()
-    assert interval([5.0])["mean"] == 5
-    assert np.isnan(interval([np.nan])["mean"])
+def test_what_is_drawn_is_the_mean_distance_of_every_vertex_and_the_opening_of_every_clip(
+    project: Path,
+) -> None:
+    judged("ours")
+    rig, drawn, distances = read_rig(contracts.RIGS / "character.npz"), read_drawn("ours"), []
+    for clip in judged_clips(TRACK):
+        predicted = contracts.read_prediction(contracts.PREDICTIONS / "ours" / f"{clip.name}.npz", rig)
+        np.testing.assert_allclose(drawn[f"opening/{clip.name}"], mesh_opening(predicted, rig), rtol=1e-5)
+        distances.append(np.linalg.norm(predicted - clip_truth(clip, rig), axis=2))
+    np.testing.assert_allclose(drawn["vertex_mm"], np.concatenate(distances).mean(0), rtol=1e-4)
+    mean = json.loads((contracts.RESULTS / "ours.json").read_text())["methods"]["ours"]["mve_mm"]["mean"]
+    assert drawn["vertex_mm"].mean() == pytest.approx(mean, rel=1e-4)
+    assert read_drawn("nobody") == {}
+
+
+def test_wrong_sentences_are_worse_than_any_prediction(project: Path) -> None:
+    reference.main("chance")
+    chance, ours = judged("chance"), judged("ours")
+    assert chance["lve_mm"]["mean"] > ours["lve_mm"]["mean"]
+    assert chance["opening_truth_r"]["mean"] < 0.5
+    assert chance["opening_truth_sd_ratio"]["mean"] == pytest.approx(1, abs=0.2)
+    assert chance["lve_mm"]["seeds"] == 0 < ours["lve_mm"]["seeds"]

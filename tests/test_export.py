@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from motions import poses
 from talkmesh import media
 from talkmesh.contracts import read_prediction
 from talkmesh.errors import TalkmeshError
 from talkmesh.export.npz import write_animation_npz
-from talkmesh.export.video import write_animation_video
+from talkmesh.export.video import rendered, write_animation_video
 from tiny_project import FPS, opening, tiny_rig
 
 
@@ -44,6 +46,31 @@ def test_mp4_has_every_frame_and_the_sound(tmp_path: Path) -> None:
     assert frames.shape == (20, 64, 64, 3)
     assert np.ptp(frames, axis=0).max() > 30  # the mouth moves
     assert len(media.read_audio(tmp_path / "a.mp4")) == pytest.approx(12_800, rel=0.1)
+
+
+def test_ten_seconds_of_mp4_show_the_mesh_at_its_time(tmp_path: Path) -> None:
+    """Frame by frame what is decoded is what was drawn, so that the lips are where the mesh has them."""
+    rig = tiny_rig()
+    vertices = rig.vertices(poses(rig, 250, FPS))
+    try:
+        write_animation_video(
+            tmp_path / "a.mp4", vertices, FPS, rig, np.zeros(480_000, np.float32), 64, rate=48_000
+        )
+    except TalkmeshError as error:
+        if "OpenGL" in str(error):
+            pytest.skip(str(error))
+        raise
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        video, audio = file.streams.video[0], file.streams.audio[0]
+        assert (video.average_rate, video.frames, audio.rate) == (FPS, 250, 48_000)
+        assert float(video.duration * video.time_base) == pytest.approx(10.0)
+        assert float(audio.duration * audio.time_base) == pytest.approx(10.0, abs=0.05)
+        shown = np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video)]).astype(float)
+    drawn = np.stack(list(rendered(vertices, rig, 64))).astype(float)
+    own = np.abs(shown - drawn).mean((1, 2, 3))
+    late = np.abs(shown[1:] - drawn[:-1]).mean((1, 2, 3))
+    assert own.max() < 5  # levels of 255: colour is halved in size
+    assert late.mean() > own.mean()
 
 
 @pytest.mark.parametrize("write", [write_animation_npz, write_animation_video])

@@ -99,14 +99,18 @@ def test_blur_lowers_sharpness(model: Path) -> None:
 
 def test_results_are_kept_by_content_and_equal_on_each_run(model: Path, tmp_path: Path) -> None:
     media.write_video(tmp_path / "a.mp4", [drawn(320, o) for o in (0, 0.5)], 25)
-    first, _ = face.track_cached(tmp_path / "a.mp4", 25, tmp_path / "work")
-    again, size = face.track_cached(tmp_path / "a.mp4", 25, tmp_path / "elsewhere")
+    video, work = tmp_path / "a.mp4", tmp_path / "work"
+    (folder,) = face.track_all([video], [25], 1, work)
+    (other,) = face.track_all([video], [25], 1, tmp_path / "elsewhere")
+    (first, size), (again, _) = face.read_people(folder), face.read_people(other)
     assert size == (320, 320)
-    assert np.array_equal(first.landmarks, again.landmarks)
-    (kept,) = (tmp_path / "work").glob("*/people.npz")
-    stamp = kept.stat().st_mtime_ns
-    face.track_cached(tmp_path / "a.mp4", 25, tmp_path / "work")
-    assert kept.stat().st_mtime_ns == stamp
+    assert isinstance(first.landmarks, np.memmap)
+    for name in ("landmarks", "yaw_deg", "sharpness", "exposure", "inside"):
+        assert np.array_equal(getattr(first, name), getattr(again, name), equal_nan=name == "landmarks")
+    stamps = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
+    assert list(face.track_all([video], [25], 1, work)) == [folder]
+    assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == stamps
+    assert list(face.track_all([video], [30], 1, work)) != [folder]
 
 
 def test_mediapipe_is_quiet(model: Path, capfd: pytest.CaptureFixture[str]) -> None:

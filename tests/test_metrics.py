@@ -96,6 +96,32 @@ def test_jitter() -> None:
     assert np.isnan(metrics.jitter_mm(steady[:2]))
 
 
+def test_upper_face_dynamics_against_loops() -> None:
+    predicted, truth = meshes(3, frames=9, vertices=5)
+    neutral = np.random.default_rng(9).normal(0, 10, (5, 3))
+
+    def spread(sequence: np.ndarray, vertex: int, power: int) -> float:
+        sizes = [sum((a - b) ** 2 for a, b in zip(f[vertex], neutral[vertex], strict=True)) for f in sequence]
+        sizes = [size ** (power / 2) for size in sizes]
+        mean = sum(sizes) / len(sizes)
+        return (sum((s - mean) ** 2 for s in sizes) / len(sizes)) ** 0.5
+
+    for metric, power in ((metrics.fdd_mm, 1), (metrics.fdd_sq_mm2, 2)):
+        expected = sum(spread(truth, v, power) - spread(predicted, v, power) for v in range(5)) / 5
+        assert metric(predicted, truth, neutral) == pytest.approx(expected)
+        assert metric(truth, predicted, neutral) == pytest.approx(-expected)
+
+
+def test_upper_face_dynamics_of_half_the_motion() -> None:
+    """One vertex that moves along a line by 4 mm and back, predicted with half of it: closed forms."""
+    neutral = np.zeros((1, 3))
+    truth = np.array([0.0, 4.0] * 5)[:, None, None] * [0.0, 1.0, 0.0]
+    assert metrics.fdd_mm(truth / 2, truth, neutral) == pytest.approx(1.0)  # deviations 2 and 1
+    assert metrics.fdd_sq_mm2(truth / 2, truth, neutral) == pytest.approx(6.0)  # 8 and 2
+    assert metrics.fdd_mm(2 * truth, truth, neutral) == pytest.approx(-2.0)  # too lively is negative
+    assert metrics.fdd_mm(truth[::-1], truth, neutral) == 0  # when it moves does not matter
+
+
 # ------------------------------------------------------------------------------------------------ landmarks
 
 
@@ -194,6 +220,25 @@ def test_a_face_that_does_not_move_has_no_correlation() -> None:
     assert np.isnan(metrics.opening_lag_ms(still, speech(), FPS, 0.4))
     assert metrics.opening_sd_ratio(still, speech()) == 0
     assert np.isnan(metrics.opening_sd_ratio(speech(), still))
+
+
+# -------------------------------------------------------------------------------------------------- closure
+
+
+def test_closures_between_openings_count_and_rest_does_not() -> None:
+    truth = np.array([0.5, 0.5, 6, 7, 1.4, 0.5, 5, 8, 0.6, 4, 0.5, 0.5])  # closed in 4, 5 and 8
+    assert metrics.closure_percent(truth, truth, 0.5, 1.0) == 100
+    assert metrics.closure_percent(truth + 0.2, truth, 0.5, 1.0) == pytest.approx(200 / 3)  # 1.6 in frame 4
+    assert metrics.closure_percent(truth + 5, truth, 0.5, 1.0) == 0
+    assert metrics.closure_percent(np.full(12, 0.5), truth, 0.5, 1.0) == 100  # a still face: said so
+    opened_at_rest = truth.copy()
+    opened_at_rest[[0, 1, 10, 11]] = 9.0
+    assert metrics.closure_percent(opened_at_rest, truth, 0.5, 1.0) == 100
+
+
+@pytest.mark.parametrize("truth", [[0.5] * 6, [5.0] * 6, [0.5, 5, 5, 0.5]])
+def test_no_closure_is_undefined(truth: list[float]) -> None:
+    assert np.isnan(metrics.closure_percent(np.array(truth), np.array(truth), 0.5, 1.0))
 
 
 # --------------------------------------------------------------------------------------------------- errors

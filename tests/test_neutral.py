@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from talkmesh.landmarks import COUNT, INNER_LIPS, LIPS, OUTER_LIPS, STABLE
-from talkmesh.neutral import BROWS, LIDS, motion, rank
+from talkmesh.neutral import BROWS, LIDS, POINTS, Frames, frames_of, motion, rank
 
 
 def talking(frames: int, opening: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -20,8 +22,14 @@ def talking(frames: int, opening: np.ndarray, seed: int = 0) -> np.ndarray:
     return points + rng.normal(0, 0.05, points.shape)
 
 
-def pick(*given) -> tuple[int, int]:
-    (best,) = rank(*given)
+def frames(clips, sharpness, levels, every: int = 1) -> list[Frames]:
+    return [
+        frames_of(c[:, POINTS], s, level, every) for c, s, level in zip(clips, sharpness, levels, strict=True)
+    ]
+
+
+def pick(clips, sharpness, levels, shape) -> tuple[int, int]:
+    (best,) = rank(frames(clips, sharpness, levels), shape)
     return best
 
 
@@ -86,12 +94,23 @@ def test_candidates_are_ranked_and_lie_apart() -> None:
     gaps = rest_between(rest_between(speech(90, 2), 10, 40), 55, 75)
     given = ([talking(90, gaps, 4)] * 2, [np.ones(90, np.float32)] * 2, [np.zeros(90)] * 2)
     shape = given[0][0][0, list(STABLE)]
-    found = rank(*given, shape, 6, 8)
+    found = rank(frames(*given), shape, 6, 8)
     assert found[0] == pick(*given, shape)
     assert len(found) == len(set(found)) == 6
     for clip in (0, 1):
-        frames = sorted(t for c, t in found if c == clip)
-        assert len(frames) > 1
-        assert np.diff(frames).min() >= 8
-        assert all(10 <= t < 40 or 55 <= t < 75 for t in frames)
-    assert len(rank(*given, shape, 1000, 90)) == 2  # one a clip
+        numbers = sorted(t for c, t in found if c == clip)
+        assert len(numbers) > 1
+        assert np.diff(numbers).min() >= 8
+        assert all(10 <= t < 40 or 55 <= t < 75 for t in numbers)
+    assert len(rank(frames(*given), shape, 1000, 90)) == 2  # one a clip
+
+
+def test_of_a_long_film_every_third_frame_is_looked_at_with_the_motion_between_all() -> None:
+    clip = talking(90, rest_between(speech(90, 2), 20, 40), 4)
+    clip[30] = np.nan
+    given = ([clip], [np.arange(90.0)], [np.arange(90.0)])
+    (all_of_them,), (some,) = frames(*given), frames(*given, 3)
+    assert some.number.tolist() == np.delete(np.arange(90), 30)[::3].tolist()
+    for field in dataclasses.fields(Frames):
+        np.testing.assert_array_equal(getattr(some, field.name), getattr(all_of_them, field.name)[::3])
+    assert 20 <= rank([some], clip[0, list(STABLE)])[0][1] < 40

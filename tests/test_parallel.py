@@ -33,6 +33,17 @@ def test_an_error_arrives_as_it_is(workers: int) -> None:
         list(parallel.ordered(call, [(k,) for k in (12, 13)], workers))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_of_jobs_with_the_same_key_only_the_first_is_done(
+    workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = ["a", "b", "a", "c", "b", "a"]
+    results = parallel.once_each(call, keys, [(k,) for k in range(6)], workers)
+    assert [number for number, _ in results] == [0, 1, 0, 3, 1, 0]
+    assert [r.getMessage() for r in caplog.records] == ["number 0", "number 1", "number 3"]
+    assert list(parallel.once_each(call, [], [], workers)) == []
+
+
 def test_the_backend_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TALKMESH_PARALLEL", "abacus")
     with pytest.raises(TalkmeshError, match="abacus"):

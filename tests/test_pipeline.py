@@ -85,13 +85,20 @@ def project(tmp_path_factory):
 
 def test_every_method_has_a_result_and_the_page_exists(project):
     scores = json.loads((project / "reports/metrics.json").read_text())["methods"]
-    assert set(scores) == {"ours", "pseudo", "still"}
+    assert set(scores) == {"ours", "pseudo", "ground_truth", "still", "chance"}
     for method, row in scores.items():
-        assert row["lve_mm"]["mean"] > 0, method
+        assert (row["lve_mm"]["mean"] > 0) == (method != "ground_truth")
         assert row["lve_mm"]["n_clips"] == 2
     assert scores["still"]["lve_mm"]["mean"] >= 3.0  # the benchmark is not easy
     assert (project / "reports/html/index.html").stat().st_size > 2000
     assert list((project / "reports/html").rglob("*.mp4"))
+
+
+def test_a_made_corpus_is_labelled_and_the_regressor_leaves_a_picture(project):
+    scores = json.loads((project / "reports/metrics.json").read_text())
+    assert scores["synthetic"] == (project / "data/raw/embedded/synthetic.txt").read_text().strip() != ""
+    assert "synthetic benchmark" in (project / "reports/html/index.html").read_text()
+    assert (project / "reports/preview/regressor.png").stat().st_size > 2000
 
 
 def test_the_bad_file_is_named_and_the_rest_went_through(project):
@@ -124,7 +131,7 @@ def test_a_second_repro_does_nothing_and_an_edit_remakes_only_what_it_changes(pr
     (project / "params.yaml").write_text(yaml.safe_dump(numbers, sort_keys=False))
     said = repro(project, "--dry")
     ran = {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")}
-    assert ran == {"evaluate@ours", "evaluate@pseudo", "evaluate@still", "report"}
+    assert ran == {f"evaluate@{m}" for m in numbers["methods"]} | {"report"}
 
 
 def test_the_second_topology_goes_the_same_way_and_is_judged_on_sound_it_never_saw(project):
@@ -144,7 +151,7 @@ def test_the_second_topology_goes_the_same_way_and_is_judged_on_sound_it_never_s
     scores = json.loads((project / "reports/metrics.json").read_text())
     assert scores["track"] == "second"
     assert scores["measured_on"]["clips_of"] == "data/unseen/voices"
-    assert set(scores["methods"]) == {"ours", "still"}
+    assert set(scores["methods"]) == {"ours", "ground_truth", "still", "chance"}
     for row in scores["methods"].values():
         assert row["lve_mm"]["n_clips"] == 2
         assert "lle_px" not in row

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from talkmesh import contracts
+from talkmesh import contracts, synthetic
 from talkmesh.errors import TalkmeshError
 from talkmesh.media import read_audio, read_video
 from talkmesh.params import section
@@ -69,6 +69,7 @@ def test_the_split_and_the_licence_stand_beside_the_videos(made):
     root, _ = made
     assert (root / RAW / "test.txt").read_text() == "t001\n"
     assert "synthetic" in (root / RAW / "README.md").read_text()
+    assert synthetic.note(root / RAW).startswith("Speaker, voice and exact meshes were made")
 
 
 def test_nothing_is_made_twice_and_what_is_missing_is_made_alike(made):

@@ -146,3 +146,22 @@ def test_exposure_is_less_where_less_light_comes(speaker, studio):
     cheek = np.linalg.norm(rest - (38, 10, 85), axis=1).argmin()
     under_chin = np.linalg.norm(rest - (0, -68, 55), axis=1).argmin()
     assert light[cheek] > light[under_chin] + 0.2
+
+
+def test_the_camera_and_the_renderer_of_characters_take_turns(speaker, studio, character):
+    """Each has a context of its own on one display; when a camera is thrown away, the renderer's lives on."""
+    import gc
+
+    from talkmesh.render import MeshRenderer, whole_face
+    from talkmesh.sample import appearance
+
+    renderer = MeshRenderer(character, 96, whole_face(character, 96))
+    drawn, filmed = renderer.image(character.neutral), studio.film(speaker.surface.rest)
+    np.testing.assert_array_equal(renderer.image(character.neutral), drawn)
+    np.testing.assert_array_equal(studio.film(speaker.surface.rest), filmed)
+    another = appearance.studio(speaker, 64)
+    another.film(speaker.surface.rest)
+    del another
+    gc.collect()
+    np.testing.assert_array_equal(renderer.image(character.neutral), drawn)
+    np.testing.assert_array_equal(studio.film(speaker.surface.rest), filmed)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from talkmesh import contracts
+from talkmesh import contracts, synthetic
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import read_json
 from talkmesh.params import section
@@ -100,6 +100,7 @@ def test_files_of_the_corpus(tmp_path):
     folder = write_meshes(CONFIG, tmp_path)
     assert folder == tmp_path / "data/raw/voices"
     assert (folder / "test.txt").read_text() == "t001\n"
+    assert "were made by talkmesh sample" in synthetic.note(folder)
     rigs = []
     for person in people(CONFIG):
         rigs.append(read_rig(folder / person.name / "rig.npz"))

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import heads
-from talkmesh import contracts
+from talkmesh import contracts, synthetic
 from talkmesh.errors import TalkmeshError
 from talkmesh.media import read_audio, read_video
 from talkmesh.params import section
@@ -78,6 +78,7 @@ def test_films_sound_truth_and_split(recorded, tmp_path):
         raise
     assert folder == root / "data/raw/real"
     assert (folder / "test.txt").read_text() == "c\n"  # a whole take
+    assert "rendered" in synthetic.note(folder)
     for take in TAKES:
         truth = contracts.read_ground_truth(root / f"data/ground_truth/real/{take}.npz")
         frames = list(read_video(folder / f"speaker/{take}.mp4", CONFIG.fps))

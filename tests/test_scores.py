@@ -11,6 +11,7 @@ from talkmesh.files import write_json
 METRICS = {
     "corpus": "embedded",
     "track": "cg",
+    "synthetic": "All of it was made.",
     "methods": {
         "ours": {
             "lve_mm": {"mean": 1.23456, "ci95": [1.0, 1.5], "n_clips": 20},
@@ -36,7 +37,8 @@ def test_show_says_that_it_is_synthetic_and_where_to_look(tmp_path: Path) -> Non
     (tmp_path / "html").mkdir()
     (tmp_path / "html" / "index.html").touch()
     text = scores.show(path)
-    assert "synthetic benchmark" in text
+    assert "Corpus embedded (synthetic benchmark), track cg" in text
+    assert scores.heading({"corpus": "embedded", "track": "cg"}) == "Corpus embedded, track cg"
     assert str(tmp_path / "html" / "index.html") in text
 
 

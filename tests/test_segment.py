@@ -1,15 +1,8 @@
-"""Segmenting a corpus: cuts, transcripts, every bad file, nothing done twice, nothing lost to a kill, little memory."""
+"""Segmenting a corpus: cuts, transcripts, every bad file, a variable rate, the voice detector."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import itertools
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import av
@@ -22,16 +15,9 @@ from talkmesh.contracts import SAMPLE_RATE, clip_audio, clip_video
 from talkmesh.errors import TalkmeshError
 from test_arrival import encode, flat, grey
 from test_clips import PARAMS, picture, record, segment, speech
-
-ROOT = Path(__file__).parents[1]
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {
-        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(folder.rglob("*"))
-        if p.is_file()
-    }
+from test_media import number_of as number_of_wide
+from test_media import numbered
+from test_media import write as write_at_times
 
 
 def shot(seed: int, count: int, first: int) -> list[np.ndarray]:
@@ -185,161 +171,33 @@ def bitmap() -> bytes:
     return cv2.imencode(".bmp", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
 
 
-# -------------------------------------------------------------------------------------------- incremental, kill
+# ------------------------------------------------------------------------------------------------ variable rate
 
 
-def test_adding_a_recording_decodes_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded: list[str] = []
-    real = media.decoded, cutting.sound_chunks
-
-    def frames(container, stream, path):  # type: ignore[no-untyped-def]
-        decoded.append(Path(path).name)
-        return real[0](container, stream, path)
-
-    def chunks(path, rate):  # type: ignore[no-untyped-def]
-        decoded.append(Path(path).name)
-        return real[1](path, rate)
-
-    monkeypatch.setattr(media, "decoded", frames)
-    monkeypatch.setattr(cutting, "sound_chunks", chunks)
-    for name, end in (("a", 1.0), ("c", 0.9)):
-        record(tmp_path / f"raw/c/p/{name}.mp4", speech([(0, end)], 1.0))
-    segment(tmp_path)
-    assert set(decoded) == {"a.mp4", "c.mp4"}
-    decoded.clear()
-    record(tmp_path / "raw/c/p/b.mp4", speech([(0, 0.8)], 1.0))
-    table = segment(tmp_path, dataclasses.replace(PARAMS, test=1, seed=1, workers=1))
-    assert set(decoded) == {"b.mp4"}
-    assert list(table.index) == ["p-a-00", "p-b-00", "p-c-00"]
-    decoded.clear()
-    segment(tmp_path, dataclasses.replace(PARAMS, min_clip_s=0.7))
-    assert set(decoded) == {"a.mp4", "b.mp4", "c.mp4"}
-
-
-SCRIPT = """
-import sys
-from pathlib import Path
-sys.path[:0] = [{tests!r}]
-from test_clips import PARAMS, segment
-segment(Path({root!r}))
-"""
-
-
-def test_a_kill_loses_one_recording_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    count = 6
-    for k in range(count):
-        record(tmp_path / f"raw/c/p/{k}.mp4", speech([(0, 4 + k / 10)], 4.5), seconds=4.5)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-    }
-    script = SCRIPT.format(tests=str(ROOT / "tests"), root=str(tmp_path))
-    process = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 60
-    while len(list(tmp_path.glob("work/*/pieces.json"))) < 2 and time.monotonic() < until:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    work = tmp_path / "work"
-    done = [p for p in work.glob("[!.]*")]
-    assert 2 <= len(done) < count, "killed too late to tell anything"
-    assert all((folder / "pieces.json").exists() for folder in done)
-    assert len(list(work.glob(".tmp*"))) <= 1
-    again = []
-    real = cutting.segment_recording
-    monkeypatch.setattr("talkmesh.clips.segment_recording", lambda *a: again.append(a[0]) or real(*a))
-    segment(tmp_path)
-    assert len(again) == count - len(done)
-    assert not list(work.glob(".tmp*"))
-    (tmp_path / "fresh").mkdir()
-    (tmp_path / "fresh/raw").symlink_to(tmp_path / "raw")
-    segment(tmp_path / "fresh")
-    assert hashes(tmp_path / "clips") == hashes(tmp_path / "fresh/clips")
-
-
-def test_two_processes_give_the_bytes_of_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    folder = tmp_path / "raw/c/p"
-    for k in range(4):
-        record(folder / f"{k}.mp4", speech([(0, 1)], 1.2 + k / 5))
-    record(folder / "short.mp4", speech([(0, 1)], 1.0), seconds=2.0)
-    (folder / "text.mp4").write_text("no")
-    (tmp_path / "two").mkdir()
-    (tmp_path / "two/raw").symlink_to(tmp_path / "raw")
-    one = segment(tmp_path)
-    caplog.clear()
-    two = segment(tmp_path / "two", dataclasses.replace(PARAMS, workers=2))
-    bytes_of = [hashes(folder / "clips") for folder in (tmp_path, tmp_path / "two")]
-    for table in bytes_of:
-        del table["clips.csv"]  # names the folder where text.mp4 lies
-    assert bytes_of[0] == bytes_of[1]
-    assert one.drop(columns="dropped_why").equals(two.drop(columns="dropped_why"))
-    assert "short.mp4: the sound ends at" in caplog.text  # said in another process
-
-
-# ------------------------------------------------------------------------------------------------------ memory
-
-MEASURE = """
-import resource, sys
-from pathlib import Path
-sys.path[:0] = [{tests!r}]
-import dataclasses
-from test_clips import PARAMS
-from talkmesh.cutting import segment_recording
-path, folder = Path({path!r}), Path({folder!r})
-folder.mkdir()
-params = dataclasses.replace(PARAMS, fps=5.0, max_clip_s=20.0)
-pieces = segment_recording(path, path.with_suffix(".csv"), None, params, folder)
-print(len(pieces), sum(p.frames for p in pieces), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path: Path) -> None:
-    """Ten minutes against one: nine more of sound would be 35 MB as the samples that are worked on."""
-    most = {}
-    rng = np.random.default_rng(0)
-    second = rng.normal(0, 0.1, (1, SAMPLE_RATE))
-    for minutes in (1, 10):
-        path = tmp_path / f"{minutes}.mkv"
-        frames = (grey(picture(k % 256)[..., 0]) for k in range(minutes * 300))
-        count = minutes * 60
-        encode_long(path, frames, 5, itertools.repeat(second, count))
-        said(tmp_path, str(minutes), [(t + 0.5, t + 19.5) for t in range(0, count, 20)])
-        script = MEASURE.format(
-            tests=str(ROOT / "tests"), path=str(path), folder=str(tmp_path / f"out{minutes}")
-        )
-        result = subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        pieces, total, most[minutes] = map(int, result.stdout.split())
-        assert (pieces, total) == (3 * minutes, 300 * minutes)
-    assert most[10] - most[1] < 12_000, f"kB: {most}"
-
-
-def encode_long(path: Path, frames, fps: int, seconds) -> None:  # type: ignore[no-untyped-def]
-    """Write frames, and sound second by second, without holding either."""
-    from fractions import Fraction
-
-    with av.open(str(path), "w") as out:
-        video = out.add_stream("libx264", rate=fps, options={"preset": "ultrafast", "crf": "30"})
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        voice = out.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="mono")
-        for k, samples in enumerate(seconds):
-            for image in itertools.islice(frames, fps):
-                out.mux(video.encode(image))
-            block = (samples * 30_000).astype(np.int16)
-            sound = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
-            sound.sample_rate, sound.time_base, sound.pts = (
-                SAMPLE_RATE,
-                Fraction(1, SAMPLE_RATE),
-                k * SAMPLE_RATE,
-            )
-            out.mux(voice.encode(sound))
-        out.mux(video.encode(None))
-        out.mux(voice.encode(None))
+def test_clips_of_a_recording_with_a_variable_rate_are_constant_and_in_step(tmp_path: Path) -> None:
+    """Frames 15 to 90 ms apart, starting late: each clip's frame is the nearest, and its sound goes with it."""
+    rng = np.random.default_rng(3)
+    times = 500 + np.concatenate([[0], np.cumsum(rng.integers(15, 90, 130))])
+    spans = [(0.2, 1.6), (2.0, 3.4), (3.8, 5.2)]
+    sound = speech(spans, (times[-1] - times[0]) / 1000)
+    path = tmp_path / "raw/c/a/x.mkv"
+    path.parent.mkdir(parents=True)
+    write_at_times(path, map(numbered, range(131)), times.tolist(), sound=(sound, 0.5))
+    said(path.parent, "x", spans)
+    table = segment(tmp_path)
+    assert len(table) > 2
+    seen: list[int] = []
+    heard = []
+    for clip, row in table.iterrows():
+        images = [number_of_wide(i) for i in media.read_video(clip_video(str(clip), tmp_path / "clips"), 25)]
+        heard.append(soundfile.read(clip_audio(str(clip), tmp_path / "clips"))[0])
+        assert (len(images), len(heard[-1])) == (row["frames"], row["frames"] * SAMPLE_RATE // 25)
+        seen += images
+    clock = np.arange(len(seen)) / 25
+    away = np.abs((times - times[0]) / 1000 - clock[:, None])
+    np.testing.assert_allclose(away[range(len(seen)), seen], away.min(1), atol=2e-3)
+    together = np.concatenate(heard)
+    np.testing.assert_allclose(together, np.pad(sound, (0, SAMPLE_RATE))[: len(together)], atol=1e-3)
 
 
 @pytest.mark.slow

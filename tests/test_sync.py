@@ -95,22 +95,6 @@ def test_mel_bands_against_torchaudio() -> None:
     np.testing.assert_allclose(sync.mel_bands(), theirs.numpy().T, atol=1e-4)
 
 
-@pytest.mark.parametrize("ms", [0, 100, -100, 5000, -5000])
-def test_shifting_undoes_an_offset_and_keeps_the_length(ms: float) -> None:
-    audio = np.random.default_rng(0).normal(0, 1, SAMPLE_RATE).astype(np.float32)
-    moved = sync.shifted(audio, ms)
-    assert moved.shape == audio.shape
-    assert moved.dtype == audio.dtype
-    n = round(ms / 1000 * SAMPLE_RATE)
-    if abs(n) < len(audio):
-        if n >= 0:
-            np.testing.assert_array_equal(moved[: len(audio) - n], audio[n:])
-        else:
-            np.testing.assert_array_equal(moved[-n:], audio[:n])
-    else:
-        assert not moved.any()
-
-
 # ------------------------------------------------------------------------------------ recordings and speakers
 
 

@@ -26,7 +26,7 @@ CONFIG = t.TranscoderConfig(
     cf_detach=False,
     ccl_offset=False,
     disturb=0.0,
-    code_noise=0.0,
+    code_noise=(0.0, 0.0),
     speech=SPEECH,
 )
 
@@ -105,6 +105,21 @@ def test_without_deneutralisation_codes_are_raw():
     own = model.colours[0].expand(2, 2, 3)
     raw = model.encoder(model.look(images, 0))
     torch.testing.assert_close(model.offsets_of_images(images, own), raw, atol=1e-5, rtol=1e-5)
+
+
+def test_without_deneutralisation_neutral_images_are_images_like_others(monkeypatch):
+    """No decoder may then be taught what the code zero looks like: that would be de-neutralisation by another door."""
+    monkeypatch.setattr(t, "disturb", lambda x, strength: x)
+    config = dataclasses.replace(CONFIG, deneutral=False)
+    model, seen = model_of(config), []
+    monkeypatch.setattr(
+        model.synthetic,
+        "forward",
+        lambda codes: (seen.append(codes), torch.rand(len(codes), 3, SIZE, SIZE))[1],
+    )
+    t.TranscoderLoss(config, SIZE)(model, batch_of())
+    own = model.encoder(model.look(model.neutral[1:], 1))
+    torch.testing.assert_close(seen[0][-1:], own, atol=1e-5, rtol=1e-5)
 
 
 def test_neutral_image_has_zero_offset():
@@ -198,9 +213,12 @@ def test_disturbing_with_strength_zero_changes_nothing():
 
 def test_code_noise_reaches_the_decoders_only(monkeypatch):
     monkeypatch.setattr(t, "disturb", lambda x, strength: x)
-    quiet, noisy = (dataclasses.replace(CONFIG, code_noise=n) for n in (0.0, 1.0))
+    quiet, noisy = (dataclasses.replace(CONFIG, code_noise=(n, 0.0)) for n in (0.0, 1.0))
     model, batch = model_of(), batch_of()
     with torch.no_grad():
         a, b = (t.TranscoderLoss(c, SIZE)(model, batch) for c in (quiet, noisy))
     assert float(a["cf"]) == float(b["cf"])
     assert float(a["pixel_real"]) != float(b["pixel_real"])
+    with torch.no_grad():
+        last = t.TranscoderLoss(noisy, SIZE)(model, batch, 1.0)
+    assert float(a["pixel_real"]) == pytest.approx(float(last["pixel_real"]), rel=1e-6)  # it fades

@@ -13,9 +13,10 @@ from talkmesh.contracts import GroundTruth
 from talkmesh.errors import TalkmeshError
 from talkmesh.face_model import face_landmarker_path
 from talkmesh.rig import Rig, place
+from talkmesh.rig.bounded import bounded
 from talkmesh.rig.correspondence import Fit, correspondence, fitted, mouth_width
 from talkmesh.rig.poses import Performance, perform
-from talkmesh.rig.transfer import Transfer, bounded, read_transfer, write_transfer
+from talkmesh.rig.transfer import Transfer, read_transfer, write_transfer
 from tiny_project import tiny_rig
 
 FLAT = Fit(by="landmarks", names=0.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from talkmesh import contracts
+from talkmesh import contracts, synthetic
 from talkmesh.contracts import GroundTruth
 from talkmesh.errors import TalkmeshError
 from talkmesh.unseen import Unseen, read_unseen
@@ -51,6 +51,14 @@ def test_every_sound_is_a_test_clip_of_whole_frames(corpus) -> None:
         truth.weights[:, 0], np.arange(25) / 25 * 2, atol=1e-5
     )  # at 25 frames a second
     assert not (corpus / "out/bob-s1/ground_truth.npz").exists()
+
+
+def test_made_voices_stay_marked_as_such(corpus) -> None:
+    read(corpus, ALL)
+    assert synthetic.note(corpus / "out") == ""
+    synthetic.mark(corpus / "raw/voices", "Nobody real speaks.")
+    read(corpus, ALL)
+    assert synthetic.note(corpus / "out") == "Nobody real speaks."
 
 
 def test_speakers_and_lists_choose(corpus) -> None:

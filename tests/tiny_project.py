@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from talkmesh import contracts
+from talkmesh import contracts, synthetic
 from talkmesh.contracts import Crops, GroundTruth, Renders, Speaker
-from talkmesh.evaluation import project
 from talkmesh.files import write_json
 from talkmesh.framing import Framing, window
 from talkmesh.landmarks import CORNERS, COUNT, LIPS
 from talkmesh.media import write_video
 from talkmesh.rig import Rig, write_rig
+from talkmesh.scoring import project
 
 FPS, FRAMES, SIZE = 25.0, 20, 32
 CLIPS = ("talk_a", "talk_b", "talk_c")
@@ -24,9 +24,9 @@ RINGS = 6  # outer lips, inner lips, mouth inside; and outwards: skin, skin, rim
 
 PARAMS = """
 corpus: {corpus}
-methods: [ours, pseudo, still]
+methods: [ours, pseudo, ground_truth, still, chance]
 track: {{name: cg, rig: character, clips: data/clips}}
-evaluate: {{max_lag_s: 0.2}}
+evaluate: {{max_lag_s: 0.2, closure_mm: 1.0, bootstrap: {{resamples: 500, seed: 7}}}}
 report: {{clips: 2, strip: 5, size: 64, shown: [ours, pseudo]}}
 """
 
@@ -134,6 +134,8 @@ def make(root: Path, corpus: str = "embedded", truth: bool = True) -> Rig:
             )
     rows.append(("silent", corpus, "anna", "anna/silent.mp4", 0, 0, FPS, 0, "", "", "the video has no sound"))
     contracts.write_clips(pd.DataFrame(rows, columns=list(contracts.CLIP_COLUMNS)), root / contracts.CLIPS)
+    if corpus == "embedded":
+        synthetic.mark(root / contracts.CLIPS, "The mask was made for tests.")
     contracts.write_speakers({"anna": Speaker("talk_a", 0, SIZE / 1.9)}, root / contracts.CROPS)
     measured = (1, 12.5, 0.2, 0.55, -11.0, 3.0, 0.9, 0.0, 1.2, 0.4)
     crops = [(clip, FRAMES, FRAMES - 1, FRAMES - 1, *measured, "") for clip in CLIPS]

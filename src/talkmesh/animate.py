@@ -7,9 +7,8 @@ pixels, C code.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from talkmesh.domains import to_images, to_tensor
 from talkmesh.errors import TalkmeshError
 from talkmesh.models.speech import check_sound
 
-__all__ = ["Animation", "Bundle", "animate", "animate_file", "assemble", "load", "translate", "write_bundle"]
+__all__ = ["Animation", "Bundle", "animate", "assemble", "load", "translate", "write_bundle"]
 
 CHUNK = 64  # frames decoded at a time: bounds memory whatever the length
 PIECE = 10 * 16_000  # samples listened to at a time
@@ -167,30 +166,3 @@ def _pictured(bundle: Bundle, offsets: torch.Tensor) -> Animation:
         decoded.append(to_images(own))
     pictures = np.concatenate(translated), np.concatenate(decoded)
     return Animation(np.concatenate(vertices), bundle.fps, *pictures)
-
-
-def animate_file(bundle: str | Path, sound: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
-    """Animate from a sound or video file into files of the kinds that their suffixes name (`.mp4`, `.npz`).
-
-    Raises
-    ------
-    TalkmeshError
-        If the sound cannot be read, the bundle is incomplete, or a suffix is unknown.
-    """
-    from talkmesh.export.npz import write_animation_npz
-    from talkmesh.export.video import write_animation_video
-    from talkmesh.media import read_audio
-
-    paths = [Path(path) for path in outputs]
-    for path in paths:
-        if path.suffix not in (".mp4", ".npz"):
-            raise TalkmeshError(f"{path}: unknown kind of output '{path.suffix}'; use .mp4 or .npz")
-    opened = load(bundle)
-    samples = read_audio(sound)
-    animation = animate(opened, samples)
-    for path in paths:
-        if path.suffix == ".npz":
-            write_animation_npz(path, animation.vertices, animation.fps, opened.rig)
-        else:
-            write_animation_video(path, animation.vertices, animation.fps, opened.rig, samples)
-    return paths

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from talkmesh.errors import TalkmeshError
+from talkmesh.export import command as speech
 
 OVERVIEW = """\
 Speech to 3D facial animation, learned from ordinary video of one person and any rigged character.
@@ -18,18 +19,12 @@ From nothing to a talking face, in the project's folder:
   dvc repro                              cut, crop, render, train, animate, score, report
   talkmesh scores                        the scores, and where to look and listen
 With a trained model:
-  talkmesh animate line.wav -o line.mp4  let the character say it
+  talkmesh animate line.wav -o line.mp4  let the character say it; also .glb, .usdc, .csv, .npz, a folder of OBJ
   talkmesh stream < line.wav             the same while the sound comes in
+Meshes of another method:
+  talkmesh evaluate --help               the same metrics for any (frames, V, 3) files
 Your own videos:
   put them in data/raw/<corpus>/<speaker>/, set `corpus:` in params.yaml, run `dvc repro`
-"""
-ANIMATE = """\
-Animate the character from a sound file.
-
-examples:
-  talkmesh animate line.wav -o line.mp4                    a video with sound
-  talkmesh animate line.wav -o line.mp4 -o line.npz        also the mesh: vertices (T, V, 3) in mm, faces, fps
-  talkmesh animate line.wav -o a.mp4 --bundle models/bundles/ours_anchored
 """
 STREAM = """\
 Animate while somebody speaks: sound on standard input, one line of JSON a frame on standard output.
@@ -68,6 +63,24 @@ examples:
   talkmesh sample
   talkmesh sample --curves weights.npz --audio sounds/ --corpus facegood --test take_4
   talkmesh sample --meshes
+"""
+EVALUATE = """\
+Score mesh sequences of any method, also from other repositories, with the metrics of this project.
+
+  --predictions   a folder with one file a clip: .npy or .npz with vertices (frames, V, 3) or (frames, 3 V)
+  --rig           the topology: an npz of `dvc repro rig` or its name in models/rigs. It says which vertices are lips.
+                  A mesh of yours becomes one through `rig.source` (glTF, OBJ, FLAME, ...): data/rigs/README.md
+  --truth         a folder with the exact meshes under the same names (or <sentence> for <sentence>_condition_<style>);
+                  without it, the test clips of the project in this folder, their truth and their filmed lips
+
+Printed is the mean over clips of every metric with its 95 % bootstrap interval; what they mean stands in the report and
+in talkmesh/metrics.py. Other lengths, other topologies, NaN and metres given for millimetres are errors that name the
+clip.
+
+examples:
+  talkmesh evaluate --predictions predictions/ours --rig character
+  talkmesh evaluate --predictions result/ --truth vertices_npy/ --rig flame.npz --unit m --fps 30 --truth-fps 60
+  talkmesh evaluate --predictions mine/ --truth exact/ --rig head.npz --fps 25 --csv per_clip.csv --json
 """
 VOCASET = """\
 Read VOCASET's folder of training data and a FLAME model, both yours under their own licences, into a corpus of
@@ -145,18 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sample.add_argument("--limit", type=float, metavar="SECONDS", help="film only the beginning of each take")
     sample.add_argument("--meshes", action="store_true", help="many faces and voices, without video")
-    animate = command("animate", _animate, "let the character say a sound file", ANIMATE)
-    animate.add_argument(
-        "sound", metavar="WAV", type=Path, help="speech, any format and rate (wav, flac, mp3, mp4)"
+    speech.add_arguments(
+        command("animate", speech.run, "let the character say a sound file, in any format", speech.TEXT)
     )
-    animate.add_argument(
-        "-o", "--out", action="append", required=True, type=Path, metavar="OUT",
-        help="what to write, by its suffix: .mp4 or .npz; may be given several times",
-    )  # fmt: skip
-    animate.add_argument(
-        "--bundle", type=Path, default=Path("models/bundles/ours"), metavar="FOLDER",
-        help="the trained model (default: %(default)s)",
-    )  # fmt: skip
     stream = command("stream", _stream, "animate while somebody speaks", STREAM)
     stream.add_argument(
         "--lookahead", type=float, default=0.4, metavar="SECONDS",
@@ -180,6 +184,24 @@ def _parser() -> argparse.ArgumentParser:
         help="the trained model (default: %(default)s)",
     )  # fmt: skip
     command("scores", _scores, "print the scores of the last run, and where to look")
+    evaluate = command("evaluate", _evaluate, "score meshes of any method, yours or another's", EVALUATE)
+    evaluate.add_argument("--predictions", type=Path, metavar="DIR", required=True, help="what is scored")
+    evaluate.add_argument("--rig", metavar="RIG", required=True, help="npz, or a name in models/rigs")
+    evaluate.add_argument(
+        "--truth", type=Path, metavar="DIR", help="exact meshes (default: the project's test clips)"
+    )
+    evaluate.add_argument(
+        "--unit", choices=("mm", "cm", "m"), default="mm", help="of all meshes given (default: %(default)s)"
+    )
+    evaluate.add_argument("--fps", type=float, metavar="RATE", help="frames a second, where files do not say")
+    evaluate.add_argument(
+        "--truth-fps",
+        type=float,
+        metavar="RATE",
+        help="of the truth, a multiple of --fps (default: the same)",
+    )
+    evaluate.add_argument("--csv", type=Path, metavar="FILE", help="write every metric of every clip")
+    evaluate.add_argument("--json", action="store_true", help="for machines")
     vocaset = command("vocaset", _vocaset, "read VOCASET into a corpus of speech and meshes", VOCASET)
     vocaset.add_argument("folder", type=Path, metavar="FOLDER", help="where data_verts.npy lies")
     vocaset.add_argument("--flame", type=Path, metavar="MODEL", required=True, help="FLAME's .pkl or .npz")
@@ -226,18 +248,18 @@ def _sample(arguments: argparse.Namespace) -> None:
         print(write_corpus(config, only_first=arguments.first))
 
 
-def _animate(arguments: argparse.Namespace) -> None:
-    for path in arguments.out:
-        if path.suffix not in (".mp4", ".npz"):
-            raise TalkmeshError(f"{path}: what is written must end in .mp4 or .npz")
-    if not arguments.sound.is_file():
-        raise TalkmeshError(f"{arguments.sound}: no such sound file")
+def _evaluate(arguments: argparse.Namespace) -> None:
     _speak()
-    from talkmesh.animate import animate_file
+    from talkmesh import foreign
+    from talkmesh.evaluation import write_table
+    from talkmesh.files import to_json
 
-    animate_file(arguments.bundle, arguments.sound, arguments.out)
-    for path in arguments.out:
-        print(path)
+    folders = arguments.predictions, arguments.rig, arguments.truth
+    request = foreign.Request(*folders, arguments.unit, arguments.fps, arguments.truth_fps)
+    result, per_clip = foreign.score(request)
+    if arguments.csv:
+        write_table(arguments.csv, per_clip)
+    print(to_json(result) if arguments.json else foreign.as_text(result))
 
 
 def _stream(arguments: argparse.Namespace) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-import shutil
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import av.error
@@ -18,7 +18,8 @@ from talkmesh import media, parallel
 from talkmesh.contracts import CLIP_COLUMNS, clip_video, read_ground_truth
 from talkmesh.cutting import Piece, Segmenting, segment_recording
 from talkmesh.errors import TalkmeshError
-from talkmesh.files import content_hash, link_folder, read_json, replacing, write_json
+from talkmesh.files import clear_leftovers, content_hash, link_folder, read_json, replacing, write_json
+from talkmesh.margins import MARGIN
 from talkmesh.recordings import Recording, find_recordings
 from talkmesh.splits import split
 from talkmesh.transcripts import find_transcript
@@ -28,40 +29,69 @@ log = logging.getLogger(__name__)
 NOT_CUTTING = ("test", "val", "seed", "workers")  # parameters that do not change what a recording is cut into
 
 
-def segment_cached(
-    recording: Recording, truth: Path, params: Segmenting, work: Path
-) -> tuple[Path, list[Piece]]:
-    """Cut one recording, or find it already cut by the same parameters in `work`; return where, and its pieces."""
+@dataclass(frozen=True)
+class Job:
+    """A recording to cut, with what lies beside it, and the folder for its pieces, or `refused`: why it is not cut."""
+
+    path: Path
+    truth: Path | None
+    transcript: Path | None
+    folder: Path
+    refused: str = ""
+
+
+def job_of(recording: Recording, truth: Path, params: Segmenting, work: Path) -> Job:
+    """Read a recording and what lies beside it, whole, for the name of its folder in `work`: that of its content."""
+    known = truth if truth.exists() else None
+    said = None if params.sentences == "voice" else find_transcript(recording.path)
+    if said is None and params.sentences == "transcript":
+        why = f"{recording.path}: no transcript lies beside it; segment.sentences: auto does without"
+        return Job(recording.path, known, said, work / recording.name, why)
     cutting = {k: v for k, v in asdict(params).items() if k not in NOT_CUTTING}
-    transcript = find_transcript(recording.path) if params.sentences != "voice" else None
-    if transcript is None and params.sentences == "transcript":
-        raise TalkmeshError(
-            f"{recording.path}: no transcript lies beside it; segment.sentences: auto does without"
-        )
-    beside = [p if p is not None and p.exists() else None for p in (truth, transcript)]
-    folder = work / content_hash(recording.path, *beside, cutting)
-    if not (folder / "pieces.json").exists():
-        for left in work.glob(f".tmp*.{folder.name}"):  # by a run that was killed
-            shutil.rmtree(left)
-        known = read_ground_truth(truth) if truth.exists() else None
-        with replacing(folder) as temporary:
+    key = content_hash(recording.path, known, said, cutting, MARGIN)
+    return Job(recording.path, known, said, work / key)
+
+
+def segment_cached(job: Job, params: Segmenting) -> list[Piece]:
+    """Cut one recording into its folder, or find it cut already; return its pieces."""
+    if not (job.folder / "pieces.json").exists():
+        known = None if job.truth is None else read_ground_truth(job.truth)
+        with replacing(job.folder) as temporary:
             temporary.mkdir()
             try:
-                pieces = segment_recording(recording.path, transcript, known, params, temporary)
+                pieces = segment_recording(job.path, job.transcript, known, params, temporary)
             except (av.error.FFmpegError, ValueError) as error:
-                raise TalkmeshError(f"{recording.path}: FFmpeg cannot convert it ({error})") from None
+                raise TalkmeshError(f"{job.path}: FFmpeg cannot convert it ({error})") from None
             write_json(temporary / "pieces.json", [asdict(p) for p in pieces])
-    return folder, [Piece(**p) for p in read_json(folder / "pieces.json")]
+    return [Piece(**p) for p in read_json(job.folder / "pieces.json")]
 
 
-def _tried(recording: Recording, truth: Path, params: Segmenting, work: Path) -> tuple[Path, list[Piece]]:
+def _tried(job: Job, params: Segmenting) -> list[Piece]:
     """Cut a recording; one that fails is one dropped piece that says why."""
     try:
-        return segment_cached(recording, truth, params, work)
+        if job.refused:
+            raise TalkmeshError(job.refused)
+        return segment_cached(job, params)
     except TalkmeshError as error:
         if isinstance(error.__cause__, OSError):  # the disk is full: no fault of the recording
             raise
-        return work, [Piece(-1, 0.0, 0.0, 0, "", str(error))]
+        return [Piece(-1, 0.0, 0.0, 0, "", str(error))]
+
+
+def cut_all(
+    recordings: Sequence[Recording], truths: Path, params: Segmenting, work: Path
+) -> Iterator[tuple[Job, list[Piece]]]:
+    """Yield each recording's job and pieces, in order. Equal recordings are cut once, and said to be equal."""
+    clear_leftovers(work)
+    workers = min(params.workers, len(recordings))
+    given = [(r, truths / f"{r.stem}.npz", params, work) for r in recordings]
+    jobs = list(parallel.ordered(job_of, given, workers))
+    results = parallel.once_each(_tried, [j.folder for j in jobs], [(j, params) for j in jobs], workers)
+    first: dict[Path, Path] = {}
+    for job, pieces in zip(jobs, results, strict=True):
+        if first.setdefault(job.folder, job.path) != job.path:
+            log.warning("%s and %s are the same: one of them is too many", job.path, first[job.folder])
+        yield job, pieces
 
 
 def segment_corpus(
@@ -78,10 +108,9 @@ def segment_corpus(
     """
     rows = []
     recordings = find_recordings(raw / corpus)
-    jobs = [(r, truth / corpus / f"{r.stem}.npz", params, work) for r in recordings]
-    results = parallel.ordered(_tried, jobs, min(params.workers, len(jobs)))
     progress = tqdm(recordings, "segment", unit="recording", mininterval=1)
-    for recording, (folder, pieces) in zip(progress, results, strict=True):
+    results = cut_all(recordings, truth / corpus, params, work)
+    for recording, (job, pieces) in zip(progress, results, strict=True):
         row = {
             "corpus": corpus,
             "speaker": recording.speaker,
@@ -93,7 +122,7 @@ def segment_corpus(
             clip = recording.name if piece.number < 0 else f"{recording.name}-{piece.number:02d}"
             rows.append(row | asdict(piece) | {"clip": clip})
             if not piece.dropped_why:
-                link_folder(folder / f"{piece.number:02d}", out / clip)
+                link_folder(job.folder / f"{piece.number:02d}", out / clip)
     table = pd.DataFrame(rows)
     kept = table["dropped_why"] == ""
     for clip, why in zip(table["clip"][~kept], table["dropped_why"][~kept], strict=True):

@@ -32,33 +32,12 @@ RESULTS = Path("reports/methods")
 SAMPLE_RATE = 16_000  # Hz, of every clip's sound
 SPLITS = ("train", "val", "test")
 CLIP_COLUMNS = (
-    "clip",
-    "corpus",
-    "speaker",
-    "source",
-    "start_s",
-    "end_s",
-    "fps",
-    "frames",
-    "split",
-    "text",
+    *("clip", "corpus", "speaker", "source", "start_s", "end_s", "fps", "frames", "split", "text"),
     "dropped_why",
 )
 CROP_COLUMNS = (
-    "clip",
-    "frames",
-    "faces",
-    "good",
-    "people",
-    "yaw_deg",
-    "sharpness",
-    "exposure",
-    "loudness_db",
-    "offset_ms",
-    "sync_confidence",
-    "shift_ms",
-    "residual_px_before",
-    "residual_px_after",
+    *("clip", "frames", "faces", "good", "people", "yaw_deg", "sharpness", "exposure", "loudness_db"),
+    *("offset_ms", "sync_confidence", "shift_ms", "residual_px_before", "residual_px_after"),
     "dropped_why",
 )
 
@@ -256,13 +235,18 @@ class GroundTruth:
     def __len__(self) -> int:
         return len(self.weights if self.weights is not None else self.vertices)  # type: ignore[arg-type]
 
-    def on(self, rig: Rig) -> np.ndarray | None:
-        """Return vertices (T, V, 3) in mm on `rig`, or None if this truth does not apply to it."""
+    def motion(self, rig: Rig) -> np.ndarray | None:
+        """Return poses (T, K) of `rig`, or vertices (T, V, 3) in mm on it, or None if this truth does not apply."""
         if self.weights is not None and set(self.names) <= set(rig.names):
-            return rig.vertices(rig.pose_of(self.names, self.weights))
+            return rig.pose_of(self.names, self.weights)
         if self.vertices is not None and self.rig_hash == rig.hash:
             return self.vertices
         return None
+
+    def on(self, rig: Rig) -> np.ndarray | None:
+        """Return vertices (T, V, 3) in mm on `rig`, or None if this truth does not apply to it."""
+        motion = self.motion(rig)
+        return rig.vertices(motion) if motion is not None and motion.ndim == 2 else motion
 
 
 def write_ground_truth(path: Path, truth: GroundTruth) -> None:
@@ -342,8 +326,16 @@ def write_prediction(path: Path, vertices: np.ndarray, fps: float, rig: Rig) -> 
     write_npz(path, vertices=vertices.astype(np.float32), fps=float(fps), rig_hash=rig.hash)
 
 
+def write_poses(path: Path, poses: np.ndarray, fps: float, rig: Rig) -> None:
+    """Write the poses (T, K) that a method predicts for one clip, the small form of a prediction."""
+    if poses.ndim != 2 or poses.shape[1] != len(rig.names) or not np.isfinite(poses).all():
+        raise TalkmeshError(f"{path}: poses must be finite and (T, {len(rig.names)}); got {poses.shape}")
+    write_npz(path, weights=poses.astype(np.float32), fps=float(fps), rig_hash=rig.hash)
+
+
 def read_prediction(path: Path, rig: Rig) -> np.ndarray:
-    """Read the predicted vertices (T, V, 3) in mm; they must be of `rig`."""
+    """Read the predicted vertices (T, V, 3) in mm, or make them of predicted weights; they must be of `rig`."""
     data = read_npz(path)
     _need(str(data.get("rig_hash")) == rig.hash, path, f"is not of the rig {rig.name}")
-    return data["vertices"]
+    _need("vertices" in data or "weights" in data, path, "needs the array 'vertices' or 'weights'")
+    return data["vertices"] if "vertices" in data else rig.vertices(data["weights"])

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import soundfile
 
 from talkmesh import media, shots, voice_activity
 from talkmesh.contracts import SAMPLE_RATE, GroundTruth, write_ground_truth
 from talkmesh.errors import TalkmeshError
+from talkmesh.margins import MARGIN, write_around
 from talkmesh.sentences import Lengths, Span, borders, text_between
 from talkmesh.sound import sound_chunks
 from talkmesh.splits import Want
@@ -125,9 +125,10 @@ class Sound:
     length: int
 
     def between(self, first: int, last: int) -> np.ndarray:
-        """Return samples first to last; silence beyond the end."""
-        samples = np.fromfile(self.file, np.float32, max(0, min(last, self.length) - first), offset=4 * first)
-        return np.pad(samples, (0, last - first - len(samples)))
+        """Return samples first to last; silence before the beginning and beyond the end."""
+        start = max(first, 0)
+        samples = np.fromfile(self.file, np.float32, max(0, min(last, self.length) - start), offset=4 * start)
+        return np.pad(samples, (start - first, last - start - len(samples)))
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
         """Yield all samples in blocks of `size`; the last one may be shorter."""
@@ -180,7 +181,7 @@ def _borders(path: Path, sound: Sound, spans: Callable[[], list[Span]], params: 
 def segment_recording(
     path: Path, transcript: Path | None, truth: GroundTruth | None, params: Segmenting, folder: Path
 ) -> list[Piece]:
-    """Cut one recording into `folder`/<number>/{frames.mkv, audio.flac, ground_truth.npz}.
+    """Cut one recording into `folder`/<number>/{frames.mkv, audio.flac, margins.flac, ground_truth.npz}.
 
     Pieces tile the recording up to the end of its sound or picture, whichever comes first, on frame borders; a
     piece's sound has exactly the length of its frames. No piece crosses a cut of the picture. Memory does not grow
@@ -210,18 +211,19 @@ def segment_recording(
         count = media.write_lossless(where / "frames.mkv", itertools.islice(frames, stop - start), fps)
         if count == 0:
             break
-        samples = sound.between(*(round(k / fps * SAMPLE_RATE) for k in (start, start + count)))
+        first, last = (round(k / fps * SAMPLE_RATE) for k in (start, start + count))
+        around = sound.between(first - MARGIN, last + MARGIN)
         why = ""
         if count / fps < params.min_clip_s:
             why = f"lasts {count / fps:.2f} s, less than segment.min_clip_s ({params.min_clip_s} s)"
-        elif np.abs(samples).max() < SILENT:
+        elif np.abs(around[MARGIN:-MARGIN]).max() < SILENT:
             why = "the sound is silent"
         text = text_between(said or [], start / fps, (start + count) / fps)
         pieces.append(Piece(number, start / fps, (start + count) / fps, 0 if why else count, text, why))
         if why:
             shutil.rmtree(where)
             continue
-        soundfile.write(where / "audio.flac", samples, SAMPLE_RATE, subtype="PCM_16")
+        write_around(around, where.name, folder)
         if truth is not None:
             write_ground_truth(where / "ground_truth.npz", slice_truth(truth, start / fps, count, fps))
     sound.file.unlink()

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from talkmesh.contracts import CROPS, Renders, clip_audio, neutral_crop, read_crops, read_speakers
+from talkmesh.contracts import CROPS, Crops, Renders, clip_audio, neutral_crop, read_crops, read_speakers
 from talkmesh.errors import TalkmeshError
 from talkmesh.framing import Framing, soft_mask
 from talkmesh.landmarks import CORNERS, INNER_LOWER, INNER_UPPER, LIPS
@@ -21,6 +21,7 @@ from talkmesh.media import read_audio
 from talkmesh.models.images import colour_statistics, match_colours
 from talkmesh.models.speech import SpeechConfig, features
 from talkmesh.models.transcoder import Batch
+from talkmesh.processes import processes
 from talkmesh.rig import Rig
 
 _CORNERS = [LIPS.index(i) for i in CORNERS]
@@ -103,7 +104,7 @@ def read_real(
             Clip(
                 name,
                 crop.images,
-                colour_statistics(np.asarray(crop.images[::5]), mask),
+                clip_colours(crop, mask),
                 lip_shape(crop.landmarks[:, lips], points[lips]),
                 crop.good,
                 fed,
@@ -111,14 +112,17 @@ def read_real(
         )
     colours = np.median([c.colours for c in opened], axis=0).astype(np.float32)
     # the neutral frame is matched as the clip it was taken from, not by its own few colours
-    own = [c.colours for c in opened if c.name == speakers[names[0]].neutral_clip]
-    if not own:
-        own = [
-            colour_statistics(
-                np.asarray(read_crops(speakers[names[0]].neutral_clip, crops).images[::5]), mask
-            )
-        ]
-    return Real(opened, neutral, own[0], colours, fps)
+    taken_from = speakers[names[0]].neutral_clip
+    own = next((c.colours for c in opened if c.name == taken_from), None)
+    if own is None:
+        own = clip_colours(read_crops(taken_from, crops), mask)
+    return Real(opened, neutral, own, colours, fps)
+
+
+def clip_colours(crop: Crops, mask: np.ndarray) -> np.ndarray:
+    """Return the colour statistics (2, 3) of a clip, of every fifth frame to learn from (any, if there is none)."""
+    chosen = np.flatnonzero(crop.good)[::5]
+    return colour_statistics(crop.images[chosen] if len(chosen) else np.asarray(crop.images[::5]), mask)
 
 
 def to_tensor(images: np.ndarray) -> Tensor:
@@ -146,6 +150,13 @@ def matched(images: Tensor, own: Tensor, wanted: Tensor, mask: np.ndarray) -> Te
     """Match colours (see `images.match_colours`) under the mask (H, W, 1); the grey around it stays."""
     moved = match_colours(images, own, wanted).clamp(0, 1)
     return torch.lerp(images, moved, torch.from_numpy(np.moveaxis(mask, -1, 0)))
+
+
+def _starts(good: np.ndarray, window: int) -> np.ndarray:
+    """Return where windows may begin: those that lie in the clip and hold a frame to learn from."""
+    known = np.concatenate([[0], np.cumsum(good)])
+    starts = np.arange(max(len(good) - window, 0) + 1)
+    return np.flatnonzero(known[np.minimum(starts + window, len(good))] > known[starts])
 
 
 class Sampler:
@@ -178,20 +189,25 @@ class Sampler:
         deltas = rig.deltas[:, rig.landmarks, :2]
         points = rig.neutral[rig.landmarks, :2] + np.einsum("nk,kld->nld", renders.poses, deltas)
         self.shapes = lip_shape(points, rig.neutral[rig.landmarks, :2])
-        self.lengths = np.array([len(c.images) for c in real.clips], float)
+        self.starts = [_starts(clip.good, window) for clip in real.clips]
+        self.weights = np.array(
+            [len(c.images) if len(s) else 0 for c, s in zip(real.clips, self.starts, strict=True)]
+        )
+        if not self.weights.any():
+            raise TalkmeshError(
+                "no frame is left to learn from: look at the column good of data/crops/crops.csv"
+            )
         self.mask = soft_mask(framing)
 
     def draw(self, rng: np.random.Generator, device: torch.device) -> Batch:
-        """Draw one batch. Clips are drawn by length, frames among the good ones, renders evenly."""
-        chosen = rng.choice(len(self.lengths), self.windows, p=self.lengths / self.lengths.sum())
+        """Draw one batch, this process' share of it. Clips are drawn by length, frames among the good ones, renders
+        evenly."""
+        team = processes()
+        chosen = rng.choice(len(self.weights), self.windows, p=self.weights / self.weights.sum())
+        places = [self._place(int(index), rng) for index in chosen]
         images, colours, shapes, window, frame, speech = [], [], [], [], [], []
-        for w, index in enumerate(chosen):
+        for w, (index, start, picked) in enumerate(team.share(places)):
             clip = self.real.clips[index]
-            start = int(rng.integers(0, max(len(clip.images) - self.window, 0) + 1))
-            inside = np.flatnonzero(clip.good[start : start + self.window])
-            if not len(inside):
-                inside = np.arange(min(self.window, len(clip.images)))
-            picked = rng.choice(inside, self.frames, replace=len(inside) < self.frames)
             images.append(clip.images[start + picked])
             colours.append(np.repeat(clip.colours[None], self.frames, 0))
             shapes.append(clip.shapes[start + picked])
@@ -199,7 +215,7 @@ class Sampler:
             frame += picked.tolist()
             if clip.speech is not None:
                 speech.append(self._speech(clip, start))
-        drawn = np.sort(rng.integers(0, len(self.renders.images), self.synthetic))
+        drawn = np.sort(team.share(rng.integers(0, len(self.renders.images), self.synthetic)))
         own, wanted = torch.from_numpy(np.concatenate(colours)), torch.from_numpy(self.real.colours)
         real = matched(to_tensor(np.concatenate(images)), own, wanted, self.mask)
         return Batch(
@@ -213,6 +229,12 @@ class Sampler:
             self.window,
             torch.from_numpy(np.stack(speech)).to(device) if speech else None,
         )
+
+    def _place(self, index: int, rng: np.random.Generator) -> tuple[int, int, np.ndarray]:
+        """Draw a window of a clip: the clip, where the window begins, and its frames (`frames`,), among the good."""
+        start = int(rng.choice(self.starts[index]))
+        inside = np.flatnonzero(self.real.clips[index].good[start : start + self.window])
+        return index, start, rng.choice(inside, self.frames, replace=len(inside) < self.frames)
 
     def _speech(self, clip: Clip, start: int) -> np.ndarray:
         """Cut a window of speech; past the end of the clip it is padded with its last value or with silence."""

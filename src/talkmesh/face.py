@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
-from talkmesh import media
+from talkmesh import media, parallel
 from talkmesh.face_model import SHA256, face_landmarker_path
-from talkmesh.files import content_hash, read_npz, write_npz
+from talkmesh.files import clear_leftovers, content_hash, read_npz, replacing, write_npy, write_npz
 from talkmesh.landmarks import COUNT, LIPS, NOSE_BRIDGE, STABLE, yaw_deg
 from talkmesh.people import FACES, link
 
 LONGEST_SIDE = (
     1280  # pixels; larger frames are shrunk for detection (the network itself sees 256 x 256 of the face)
 )
-VERSION = 2  # of what is computed here; part of the key under which results are kept
+VERSION = 3  # of what is computed here; part of the key under which results are kept
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Track:
 
     def of(self, person: int) -> Track:
         """Return one of several people."""
-        return Track(**{name: values[person] for name, values in asdict(self).items()})
+        return Track(*(getattr(self, f.name)[person] for f in fields(self)))
 
 
 @contextmanager
@@ -150,14 +151,43 @@ def track(frames: Iterator[np.ndarray]) -> tuple[Track, tuple[int, int]]:
     ), size
 
 
-def track_cached(video: Path, fps: float, work: Path) -> tuple[Track, tuple[int, int]]:
-    """Track the faces in a clip's video, or read the result of an earlier run from `work`."""
-    key = content_hash(video, fps, SHA256, VERSION)
-    path = work / key / "people.npz"
-    if path.exists():
-        kept = read_npz(path)
-        width, height = map(int, kept.pop("size"))
-        return Track(**kept), (width, height)
-    found, size = track(media.read_video(video, fps))
-    write_npz(path, **asdict(found), size=np.array(size))
-    return found, size
+def place(video: Path, fps: float, work: Path) -> Path:
+    """Return the folder in `work` for the people of a video: its name is that of the content, the rate and the code."""
+    return work / content_hash(video, fps, SHA256, VERSION)
+
+
+def write_people(folder: Path, people: Track, size: tuple[int, int]) -> None:
+    """Write people with the width and height of their picture; landmarks so that they can be memory-mapped."""
+    rest = {f.name: getattr(people, f.name) for f in fields(people) if f.name != "landmarks"}
+    with replacing(folder) as temporary:
+        write_npy(temporary / "landmarks.npy", people.landmarks)
+        write_npz(temporary / "people.npz", **rest, size=np.array(size))
+
+
+def read_people(folder: Path) -> tuple[Track, tuple[int, int]]:
+    """Read people, with the width and height of their picture; landmarks stay on disk until they are indexed."""
+    kept = read_npz(folder / "people.npz")
+    width, height = map(int, kept.pop("size"))
+    return Track(np.load(folder / "landmarks.npy", mmap_mode="r"), **kept), (width, height)
+
+
+def track_kept(video: Path, fps: float, folder: Path) -> Path:
+    """Track the faces in a clip's video, unless an earlier run left the result in `folder`; return that."""
+    if not folder.exists():
+        write_people(folder, *track(media.read_video(video, fps)))
+    return folder
+
+
+def track_all(videos: Sequence[Path], rates: Sequence[float], workers: int, work: Path) -> Iterator[Path]:
+    """Yield the folder in `work` of the people in each video, in order, each kept as soon as it is there.
+
+    What is kept depends on the video's content and rate alone: another recording or another parameter redoes nothing,
+    and a kill loses no more than the videos in progress.
+    """
+    clear_leftovers(work)
+    folders = [place(video, fps, work) for video, fps in zip(videos, rates, strict=True)]
+    if not all(folder.exists() for folder in folders):
+        face_landmarker_path()  # fetched once, before the processes start
+    jobs = list(zip(videos, rates, folders, strict=True))
+    found = parallel.once_each(track_kept, folders, jobs, workers)
+    yield from tqdm(found, "landmarks", len(jobs), unit="clip", mininterval=1)

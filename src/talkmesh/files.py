@@ -47,12 +47,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def clear_leftovers(folder: Path) -> None:
+    """Remove what runs that were killed left half-written in `folder`; nobody may be writing there meanwhile."""
+    for left in folder.glob(".tmp*"):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
+def to_json(value: Any) -> str:
+    """Return `value` as sorted, indented JSON; a NaN becomes null, so that every reader can read it."""
+    return json.dumps(_plain(value), indent=2, sort_keys=True, allow_nan=False)
+
+
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as sorted, indented JSON; a NaN becomes null, so that every reader can read it."""
+    """Write `value` as JSON; see `to_json`."""
     with replacing(path) as temporary:
-        temporary.write_text(
-            json.dumps(_plain(value), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(to_json(value) + "\n", encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from talkmesh.agreement import mismatch, shape_reader, shown_shapes
 from talkmesh.contracts import Renders
 from talkmesh.domains import Real, Sampler, neutral_images, to_images, to_tensor
 from talkmesh.errors import TalkmeshError
@@ -23,11 +24,19 @@ from talkmesh.models.images import match_colours
 from talkmesh.models.regressor import Regressor, RegressorConfig, augment, rmse
 from talkmesh.models.transcoder import Transcoder, TranscoderConfig, TranscoderLoss, distance
 from talkmesh.preview import contact_sheet
+from talkmesh.processes import processes
 from talkmesh.rig import Rig
 from talkmesh.train import Log, TrainConfig, device_of, fit
 
-SOURCES = ("fitting.py", "domains.py", "train.py", "models")  # a change of these makes checkpoints stale
+SOURCES = (
+    "fitting.py",
+    "domains.py",
+    "train.py",
+    "processes.py",
+    "models",
+)  # a change of these makes checkpoints stale
 Curves = list[tuple[int, str, float, str]]
+READ = 500  # renders that the reader of lip shapes is fitted to, at each validation
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,12 @@ class RegressorStage:
     train: TrainConfig
     held_out: float
 
+    def split(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return which of `count` renders are trained on, and which are validated on, sorted."""
+        order = np.random.default_rng(self.train.seed).permutation(count)
+        held = max(int(count * self.held_out), 1)
+        return order[held:], np.sort(order[:held])
+
 
 def work_folder(kind: str, *parts: Any) -> Path:
     """Return the folder of the checkpoints of one training: named by all that it depends on, code included."""
@@ -87,9 +102,10 @@ def fit_transcoder(
 ) -> tuple[Transcoder, Curves]:
     """Train a transcoder (eq. 5); validated on the clips of `held_out`, in the mode in which it will be used.
 
-    The score is the pixel distance between real frames and D_R's picture of them, from speech where the model has
-    E_A and from the frames themselves where not. Logged beside it: the spread of the codes (0 = collapse), the
-    distance of the neutral codes, and the anchor's reading of lip shapes.
+    Two figures make the score, their product, so that a tenth less of either counts the same: the pixel distance
+    between real frames and D_R's picture of them, and the mismatch of lip shapes between real frames and D_S's
+    picture (`agreement`); from speech where the model has E_A, from the frames themselves where not. Logged beside
+    it: the spread of the codes (0 = collapse), the distance of the neutral codes, and the anchor's reading.
     """
     torch.manual_seed(stage.train.seed)
     device = device_of(stage.train)
@@ -104,17 +120,24 @@ def fit_transcoder(
     b = stage.batch
     sampler = Sampler(real, renders, rig, framing, b.windows, b.window, b.frames, b.decoded, b.synthetic)
 
-    def losses(rng: np.random.Generator) -> dict[str, Tensor]:
-        return loss(model, sampler.draw(rng, device))
+    def losses(rng: np.random.Generator, part: float) -> dict[str, Tensor]:
+        return loss(model, sampler.draw(rng, device), part)
+
+    drawn = np.linspace(0, len(renders.images) - 1, min(len(renders.images), READ)).astype(int)
+    shown = to_tensor(renders.images[drawn]).to(device), torch.from_numpy(sampler.shapes[drawn]).to(device)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
         assert isinstance(candidate, Transcoder)
-        return _transcoder_figures(candidate, held_out, loss.pixels, device)
+        return _transcoder_figures(candidate, held_out, shape_reader(candidate, *shown), loss.pixels, device)
 
     def rate_of(name: str) -> float:
         return 1.0 if name.startswith("speech.") else stage.image_rate
 
-    curves = fit(model, losses, validate, stage.train, work, log, "transcoder", rate_of)
+    def picture(candidate: nn.Module) -> np.ndarray:
+        assert isinstance(candidate, Transcoder)
+        return decoded_sheet(candidate, held_out)
+
+    curves = fit(model, losses, validate, stage.train, work, log, "transcoder", rate_of, picture)
     return model.cpu(), curves
 
 
@@ -143,36 +166,40 @@ def _codes(model: Transcoder, real: Real, device: torch.device) -> Tensor:
 
 
 def _transcoder_figures(
-    model: Transcoder, real: Real, pixels: Tensor, device: torch.device
+    model: Transcoder, real: Real, reader: Tensor, pixels: Tensor, device: torch.device
 ) -> dict[str, float]:
-    rows, spread = [], []
+    rows = []
+    codes: dict[str, list[Tensor]] = {"image": [], "speech": []}
+    shapes = []
     for clip in real.clips:
         index = np.flatnonzero(clip.good)[::4]
         own = torch.from_numpy(clip.colours)[None].to(device)
         images = to_tensor(clip.images[index]).to(device)
         wanted = match_colours(images, own, model.colours[0]).clamp(0, 1)
-        seen = model.offsets_of_images(images, own)
-        spread.append(seen)
-        row = {"image": distance(model.real(seen), wanted, "l1", pixels)}
-        offsets = [("image", seen)]
+        shapes.append(torch.from_numpy(clip.shapes[index]).to(device))
+        offsets = {"image": model.offsets_of_images(images, own)}
         if model.speech is not None and clip.speech is not None:
             fed = torch.from_numpy(clip.speech)[None].to(device)
-            heard = model.offsets_of_speech(fed, len(clip.images))[0, index]
-            row["speech"] = distance(model.real(heard), wanted, "l1", pixels)
-            row["codes"] = (heard - seen).square().mean() / seen.var(0).mean()
-            offsets.append(("speech", heard))
-        if model.anchor is not None:
-            for name, offset in offsets:
-                row[f"anchor_{name}"] = (
-                    (model.anchor(offset).cpu() - torch.from_numpy(clip.shapes[index])).abs().nanmean()
-                )
+            offsets["speech"] = model.offsets_of_speech(fed, len(clip.images))[0, index]
+        row = {}
+        for name, offset in offsets.items():
+            codes[name].append(offset)
+            row[name] = distance(model.real(offset), wanted, "l1", pixels)
+            if model.anchor is not None:
+                row[f"anchor_{name}"] = (model.anchor(offset) - shapes[-1]).abs().nanmean()
         rows.append({k: float(v) for k, v in row.items()})
     figures = {k: float(np.mean([r[k] for r in rows])) for k in rows[0]}
-    neutral = model.neutral_codes()
-    variance = torch.cat(spread).var(0).mean()
+    together = {name: torch.cat(parts) for name, parts in codes.items() if parts}
+    for name, offset in together.items():
+        read = torch.cat([shown_shapes(model, part, reader) for part in offset.split(64)])
+        figures[f"mismatch_{name}"] = float(mismatch(read, torch.cat(shapes)))
+    neutral, variance = model.neutral_codes(), together["image"].var(0).mean()
     figures["code_std"] = float(variance.sqrt())
     figures["neutral_distance"] = float((neutral[0] - neutral[1]).square().mean().sqrt() / variance.sqrt())
-    return figures | {"score": figures.get("speech", figures["image"])}
+    used = "speech" if "speech" in together else "image"
+    if used == "speech":
+        figures["codes"] = float((together["speech"] - together["image"]).square().mean() / variance)
+    return figures | {"score": figures[used] * figures[f"mismatch_{used}"]}
 
 
 def fit_regressor(
@@ -183,9 +210,7 @@ def fit_regressor(
     device = device_of(stage.train)
     model = Regressor(stage.model, torch.from_numpy(rig.neutral)).to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    order = np.random.default_rng(stage.train.seed).permutation(len(renders.images))
-    held = max(int(len(order) * stage.held_out), 1)
-    train, test = order[held:], np.sort(order[:held])
+    train, test = stage.split(len(renders.images))
     weight = torch.ones(len(rig.neutral))
     weight[torch.from_numpy(rig.lips).long()] += stage.model.lip_weight
     weight = (weight / weight.mean()).to(device)
@@ -197,8 +222,9 @@ def fit_regressor(
         poses = torch.from_numpy(renders.poses[index]).to(device)
         return (poses @ deltas).view(len(index), -1, 3) + neutral
 
-    def losses(rng: np.random.Generator) -> dict[str, Tensor]:
-        index = np.sort(rng.choice(train, min(stage.model.batch, len(train)), replace=False))
+    def losses(rng: np.random.Generator, part: float) -> dict[str, Tensor]:
+        drawn = rng.choice(train, min(stage.model.batch, len(train)), replace=False)
+        index = np.sort(processes().share(drawn))
         images = augment(to_tensor(renders.images[index]).to(device), stage.model)
         return {"rmse_mm": rmse(model(images), vertices(index), weight)}
 
@@ -219,21 +245,22 @@ def fit_regressor(
 @torch.no_grad()
 def decoded_sheet(model: Transcoder, real: Real, columns: int = 10) -> np.ndarray:
     """Return a picture (H, W, 3) uint8: real frames, D_R's and D_S's pictures of them, and from speech, if any."""
-    clips = [real.clips[i % len(real.clips)] for i in range(columns)]
-    frames = [int(c.good.sum() * (0.3 + 0.4 * i / columns)) for i, c in enumerate(clips)]
+    device = model.neutral.device
     rows: list[list[np.ndarray]] = [[], [], [], [], []]
-    for clip, frame in zip(clips, frames, strict=True):
-        images = to_tensor(clip.images[frame : frame + 1])
-        own = torch.from_numpy(clip.colours)[None]
+    for i in range(columns):
+        clip = real.clips[i % len(real.clips)]
+        known = np.flatnonzero(clip.good)
+        frame = int(known[int(len(known) * (0.3 + 0.4 * i / columns))])
+        images = to_tensor(clip.images[frame : frame + 1]).to(device)
+        own = torch.from_numpy(clip.colours)[None].to(device)
         seen = model.offsets_of_images(images, own)
         matched = match_colours(images, own, model.colours[0]).clamp(0, 1)
         rows[0].append(to_images(torch.lerp(images, matched, model.mask))[0])
         rows[1].append(to_images(model.real(seen))[0])
         rows[2].append(to_images(model.synthetic(seen))[0])
         if model.speech is not None and clip.speech is not None:
-            heard = model.offsets_of_speech(torch.from_numpy(clip.speech)[None], len(clip.images))[0, frame][
-                None
-            ]
+            fed = torch.from_numpy(clip.speech)[None].to(device)
+            heard = model.offsets_of_speech(fed, len(clip.images))[:, frame]
             rows[3].append(to_images(model.real(heard))[0])
             rows[4].append(to_images(model.synthetic(heard))[0])
     return contact_sheet(np.stack([image for row in rows for image in row]), columns, scale=2)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from talkmesh import parallel
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash, replacing
 from talkmesh.framing import Framing, apply_mask, window
@@ -108,9 +108,9 @@ def render_all(pictures: Pictures, work: Path, workers: int) -> Path:
     left = sum(len(range(count)[_span(k)]) for k in todo)
     if left < count:
         log.info("%d of %d pictures are there already", count - left, count)
-    jobs = (delayed(_render_chunk)(pictures, folder, k) for k in todo)
+    jobs = ((pictures, folder, k) for k in todo)
     with tqdm(total=count, initial=count - left, desc="render", unit="picture", mininterval=2) as progress:
-        for made in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+        for made in parallel.ordered(_render_chunk, jobs, workers):
             progress.update(made)
     for other in work.iterdir():
         if other != folder and other.is_dir():

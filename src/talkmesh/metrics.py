@@ -11,7 +11,7 @@ import numpy as np
 
 from talkmesh.errors import TalkmeshError
 
-# Lip openings are ratios (gap over mouth width); a series that moves less than this does not move.
+# A lip opening (ratio of gap to mouth width, or gap in mm) that varies less than this does not move.
 STILL = 1e-6
 
 
@@ -29,7 +29,12 @@ def same_length(predicted: np.ndarray, reference: np.ndarray, what: str) -> tupl
     return predicted[:frames], reference[:frames]
 
 
-def _checked(predicted: np.ndarray, reference: np.ndarray, axes: int) -> tuple[np.ndarray, np.ndarray]:
+def lengths(vectors: np.ndarray) -> np.ndarray:
+    """Return the lengths (...) of vectors (..., D), several times faster than numpy's norm for short ones."""
+    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+
+
+def checked(predicted: np.ndarray, reference: np.ndarray, axes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return both as float64; they must be of one shape with `axes` axes, finite and not empty."""
     predicted, reference = np.asarray(predicted, np.float64), np.asarray(reference, np.float64)
     if predicted.shape != reference.shape or predicted.ndim != axes or predicted.size == 0:
@@ -49,9 +54,8 @@ def _checked(predicted: np.ndarray, reference: np.ndarray, axes: int) -> tuple[n
 
 
 def _distances(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    predicted, truth = _checked(predicted, truth, 3)
-    distances: np.ndarray = np.linalg.norm(predicted - truth, axis=2)  # (T, V)
-    return distances
+    predicted, truth = checked(predicted, truth, 3)
+    return lengths(predicted - truth)  # (T, V)
 
 
 def lve_mm(predicted: np.ndarray, truth: np.ndarray) -> float:
@@ -77,7 +81,7 @@ def lve_centered_mm(predicted: np.ndarray, truth: np.ndarray) -> float:
 
     The shape of the lips alone: a jaw that carries both lips too low costs nothing.
     """
-    predicted, truth = _checked(predicted, truth, 3)
+    predicted, truth = checked(predicted, truth, 3)
     return lve_mm(predicted - predicted.mean(1, keepdims=True), truth - truth.mean(1, keepdims=True))
 
 
@@ -91,15 +95,45 @@ def mve_mm(predicted: np.ndarray, truth: np.ndarray) -> float:
     return float(_distances(predicted, truth).mean())
 
 
+def _upper_face_gap(predicted: np.ndarray, truth: np.ndarray, neutral: np.ndarray, power: int) -> float:
+    """Mean over vertices of how much more the truth's ``||motion||^power`` varies over time than the prediction's."""
+    predicted, truth = checked(predicted, truth, 3)
+    spreads = [(lengths(v - neutral) ** power).std(0) for v in (truth, predicted)]
+    return float((spreads[0] - spreads[1]).mean())
+
+
+def fdd_mm(predicted: np.ndarray, truth: np.ndarray, neutral: np.ndarray) -> float:
+    """Upper-face dynamics deviation as CodeTalker's paper prints it.
+
+    ``mean_v (std_t ||g_tv - n_v|| - std_t ||p_tv - n_v||)``, signed: positive where the prediction moves less than
+    the truth. It compares how much faces move, not when.
+
+    Parameters
+    ----------
+    predicted, truth : (T, V, 3), mm, vertices of the upper face only
+    neutral : (V, 3), mm, the face at rest
+    """
+    return _upper_face_gap(predicted, truth, neutral, 1)
+
+
+def fdd_sq_mm2(predicted: np.ndarray, truth: np.ndarray, neutral: np.ndarray) -> float:
+    """Upper-face dynamics deviation as CodeTalker's code computes it: `fdd_mm` with squared norms, in mm^2.
+
+    What FaceDiffuser, DiffSpeaker and others report (times their own unit squared). No two repositories agree on
+    square, sign and unit.
+    """
+    return _upper_face_gap(predicted, truth, neutral, 2)
+
+
 def jitter_mm(vertices: np.ndarray) -> float:
     """Mean length of the second difference in time, mm a frame squared: of the prediction alone.
 
     Compare with the same number of the truth: smoother is not better. NaN below three frames.
     """
-    vertices, _ = _checked(vertices, vertices, 3)
+    vertices, _ = checked(vertices, vertices, 3)
     if len(vertices) < 3:
         return float("nan")
-    return float(np.linalg.norm(np.diff(vertices, n=2, axis=0), axis=2).mean())
+    return float(lengths(np.diff(vertices, n=2, axis=0)).mean())
 
 
 # ------------------------------------------------------------------------------------ lip landmarks, pixels
@@ -150,13 +184,13 @@ def lle_px(predicted: np.ndarray, real: np.ndarray) -> float:
     ----------
     predicted, real : (T, N, 2), pixels of the crop, y down
     """
-    predicted, real = _checked(predicted, real, 3)
+    predicted, real = checked(predicted, real, 3)
     return _aligned_error_px(predicted, real, predicted, real)
 
 
 def lle_clip_px(predicted: np.ndarray, real: np.ndarray) -> float:
     """`lle_px` with one similarity for all frames of the clip: how far the lips move counts too."""
-    predicted, real = _checked(predicted, real, 3)
+    predicted, real = checked(predicted, real, 3)
     return _aligned_error_px(predicted, real, predicted.reshape(-1, 2), real.reshape(-1, 2))
 
 
@@ -170,6 +204,31 @@ def lle_percent(predicted: np.ndarray, real: np.ndarray, mouth_px: float) -> flo
 # ---------------------------------------------------------------------------------------------- lip opening
 
 
+def closure_percent(predicted: np.ndarray, truth: np.ndarray, rest_mm: float, tolerance_mm: float) -> float:
+    """Share of the frames in which the true lips close that the predicted lips close too, in percent.
+
+    Lips are closed where their gap is at most `tolerance_mm` wider than at rest. Rest before the first and after the
+    last opened mouth does not count: what is left are the sounds that close the lips (/m b p/) and pauses. A face
+    that never opens its mouth scores 100: read this beside the amplitude.
+
+    Parameters
+    ----------
+    predicted, truth : (T,), mm, gap of the inner lips
+    rest_mm : gap of the neutral face
+
+    Returns
+    -------
+    percent; NaN if the true lips do not close between two openings
+    """
+    predicted, truth = checked(predicted, truth, 1)
+    closed = truth <= rest_mm + tolerance_mm
+    opened = np.flatnonzero(~closed)
+    if len(opened) == 0 or closed[opened[0] : opened[-1]].sum() == 0:
+        return float("nan")
+    inside = slice(opened[0], opened[-1])
+    return float(100 * (predicted[inside] <= rest_mm + tolerance_mm)[closed[inside]].mean())
+
+
 def _correlation(predicted: np.ndarray, reference: np.ndarray) -> float:
     """Pearson's r; NaN if either series does not move."""
     if len(predicted) < 2 or min(np.ptp(predicted), np.ptp(reference)) < STILL:
@@ -180,7 +239,7 @@ def _correlation(predicted: np.ndarray, reference: np.ndarray) -> float:
 def opening_r(predicted: np.ndarray, reference: np.ndarray, good: np.ndarray | None = None) -> float:
     """Pearson correlation of two lip openings (T,) over the `good` frames; NaN if either does not move."""
     good = np.ones(len(reference), bool) if good is None else good
-    return _correlation(*_checked(predicted[good], reference[good], 1))
+    return _correlation(*checked(predicted[good], reference[good], 1))
 
 
 def opening_sd_ratio(predicted: np.ndarray, reference: np.ndarray, good: np.ndarray | None = None) -> float:
@@ -189,7 +248,7 @@ def opening_sd_ratio(predicted: np.ndarray, reference: np.ndarray, good: np.ndar
     1 is right, below 1 the lips move too little. NaN if the reference does not move.
     """
     good = np.ones(len(reference), bool) if good is None else good
-    predicted, reference = _checked(predicted[good], reference[good], 1)
+    predicted, reference = checked(predicted[good], reference[good], 1)
     if np.ptp(reference) < STILL:
         return float("nan")
     return 0.0 if np.ptp(predicted) < STILL else float(predicted.std() / reference.std())
@@ -209,7 +268,7 @@ def opening_lag_ms(
     lies at the edge of the window. Shifts that leave less than half of the good frames are not tried.
     """
     good = np.ones(len(reference), bool) if good is None else good
-    _checked(predicted[good], reference[good], 1)
+    checked(predicted[good], reference[good], 1)
     frames, reach = len(reference), min(round(max_lag_s * fps), len(reference) // 2)
     r = np.full(2 * reach + 1, np.nan)
     for i, lag in enumerate(range(-reach, reach + 1)):

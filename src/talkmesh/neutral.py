@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.stats import rankdata
 
-from talkmesh.landmarks import LIPS, STABLE, opening
+from talkmesh.landmarks import LIPS, STABLE, opening_of_lips
 
 BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
 LIDS = (159, 145, 386, 374)  # upper and lower, left and right
+POINTS = LIPS + BROWS + LIDS + STABLE  # all that is looked at, and where among them the parts are
+LIP_PLACES, FACE_PLACES = slice(0, len(LIPS)), slice(0, -len(STABLE))
+EYE_PLACES, SKULL_PLACES = slice(len(LIPS), -len(STABLE)), slice(-len(STABLE), None)
 # Lip opening below which lips count as closed. How closed is noise, or pressing them together: less is not better.
 CLOSED = 0.04
 FEWEST = 0.05  # share of frames to choose from at least, those with the least opening
@@ -24,14 +30,40 @@ def motion(points: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(points[:, 0, 0]), uniform_filter1d(filled, WINDOW, mode="nearest"), np.nan)
 
 
-def rank(
-    clips: list[np.ndarray],
-    sharpness: list[np.ndarray],
-    levels: list[np.ndarray],
-    shape: np.ndarray,
-    count: int = 1,
-    apart: int = 0,
-) -> list[tuple[int, int]]:
+@dataclass(frozen=True)
+class Frames:
+    """Frames of one clip of which one may show the neutral face.
+
+    number : (N,) frame in the clip; points : (N, P, 2) float32, `POINTS`, aligned; gap : (N,) lip opening; motion,
+    level, sharpness : (N,)
+    """
+
+    number: np.ndarray
+    points: np.ndarray
+    gap: np.ndarray
+    motion: np.ndarray
+    level: np.ndarray
+    sharpness: np.ndarray
+
+
+def frames_of(points: np.ndarray, sharpness: np.ndarray, level: np.ndarray, every: int = 1) -> Frames:
+    """Return the frames of a clip that may be chosen, one in `every`.
+
+    Parameters
+    ----------
+    points : (T, P, 2) `POINTS`, aligned; NaN in frames that are not to be chosen
+    sharpness : (T,)
+    level : (T,) of the sound about each frame, dB
+    """
+    kept = np.flatnonzero(np.isfinite(points[:, 0, 0]))[::every]
+    gap = opening_of_lips(points[:, LIP_PLACES])
+    moving = motion(points[:, FACE_PLACES])
+    return Frames(
+        kept, points[kept].astype(np.float32), gap[kept], moving[kept], level[kept], sharpness[kept]
+    )
+
+
+def rank(clips: Sequence[Frames], shape: np.ndarray, count: int = 1, apart: int = 0) -> list[tuple[int, int]]:
     """Return up to `count` pairs (clip, frame) that show the neutral face, best first, among one speaker's clips.
 
     Among the frames with closed lips, in the order of the sum of squared ranks of: distance of the lips from
@@ -40,31 +72,26 @@ def rank(
 
     Parameters
     ----------
-    clips : (T, 478, 2) each, aligned to `shape`; NaN in frames that are not to be chosen
-    sharpness : (T,) each
-    levels : (T,) each, of the sound about each frame, dB
+    clips : aligned to `shape`
     shape : (P, 2), the speaker's mean shape of `landmarks.STABLE`
     apart : frames between two of the same clip, at least: neighbours are alike
     """
-    index = np.array([(c, t) for c, points in enumerate(clips) for t in range(len(points))])
-    points = np.concatenate(clips)
-    gap = np.concatenate([opening(c) for c in clips])
-    moving = np.concatenate([motion(c[:, [*LIPS, *BROWS, *LIDS]]) for c in clips])
-    keep = np.flatnonzero(np.isfinite(gap))
-    number = max(1, round(FEWEST * len(keep)), int((gap[keep] < CLOSED).sum()))
-    still = keep[np.argsort(gap[keep], kind="stable")[:number]]
+    index = np.array([(c, t) for c, frames in enumerate(clips) for t in frames.number])
+    points = np.concatenate([frames.points for frames in clips])
+    gap = np.concatenate([frames.gap for frames in clips])
+    number = max(1, round(FEWEST * len(gap)), int((gap < CLOSED).sum()))
+    still = np.argsort(gap, kind="stable")[:number]
 
-    def distance(ids: tuple[int, ...], among: np.ndarray) -> np.ndarray:
-        middle = np.median(points[among][:, ids], axis=0)
-        return np.linalg.norm(points[still][:, ids] - middle, axis=2).mean(1)
+    def distance(places: slice, among: np.ndarray | slice) -> np.ndarray:
+        middle = np.median(points[among, places], axis=0)
+        return np.linalg.norm(points[still, places] - middle, axis=2).mean(1)
 
     measures = [
-        distance(LIPS, still),
-        distance(BROWS + LIDS, keep),
-        np.linalg.norm(points[still][:, STABLE] - shape, axis=2).mean(1),
-        moving[still],
-        np.concatenate(levels)[still],
-        -np.concatenate(sharpness)[still],
+        distance(LIP_PLACES, still),
+        distance(EYE_PLACES, slice(None)),
+        np.linalg.norm(points[still, SKULL_PLACES] - shape, axis=2).mean(1),
+        *(np.concatenate([getattr(f, name) for f in clips])[still] for name in ("motion", "level")),
+        -np.concatenate([f.sharpness for f in clips])[still],
     ]
     ranks = np.stack([rankdata(m) for m in measures])  # equals share a rank
     found: list[tuple[int, int]] = []

@@ -33,11 +33,22 @@ for _folder in (_triton and _triton.submodule_search_locations) or ():
         ctypes.CDLL(str(_library))
 
 import pyrender  # noqa: E402
-from OpenGL import GL  # noqa: E402
+from OpenGL import EGL, GL  # noqa: E402
+from pyrender.platforms.egl import EGLPlatform  # noqa: E402
 from pyrender.renderer import Renderer  # noqa: E402
 from pyrender.shader_program import ShaderProgram  # noqa: E402
 
 from talkmesh.light import shaders  # noqa: E402
+
+
+def _delete_context(platform: Any) -> None:
+    """Delete a context and leave the display open: it is the process', and other contexts may live on it."""
+    if platform._egl_context is not None:
+        EGL.eglDestroyContext(platform._egl_display, platform._egl_context)
+        platform._egl_context = None
+
+
+EGLPlatform.delete_context = _delete_context
 
 
 class Program(ShaderProgram):  # type: ignore[misc]
@@ -142,6 +153,13 @@ class Camera(pyrender.Camera):  # type: ignore[misc]
 
     def get_projection_matrix(self, width: int | None = None, height: int | None = None) -> np.ndarray:
         return self.projection
+
+
+def context() -> Any:
+    """Return a further context of this process, current; call its `make_current` before each use."""
+    platform = EGLPlatform(1, 1)
+    platform.init_context()
+    return platform
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -91,3 +91,19 @@ def ordered(call: Callable[..., T], jobs: Iterable[tuple[Any, ...]], workers: in
             for record in records:
                 logging.getLogger(record.name).handle(record)
             yield result
+
+
+def once_each(
+    call: Callable[..., T], keys: Sequence[Hashable], jobs: Sequence[tuple[Any, ...]], workers: int
+) -> Iterator[T]:
+    """Yield what `ordered` does, but of jobs with the same key only the first is done: its result is that of all.
+
+    Results that are kept by their key are so never written by two processes at once.
+    """
+    first = {key: number for number, key in reversed(list(enumerate(keys)))}
+    results = ordered(call, [jobs[number] for number in sorted(first.values())], workers)
+    done: dict[Hashable, T] = {}
+    for key in keys:
+        if key not in done:
+            done[key] = next(results)
+        yield done[key]

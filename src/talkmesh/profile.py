@@ -13,12 +13,8 @@ from talkmesh.files import replacing
 from talkmesh.params import PARAMS
 
 PROFILES = Path("profiles")
-OPEN = (
-    "variants",
-    "animated",
-    "pseudo.methods",
-    "distil.methods",
-)  # a profile may add names to these; others must exist
+# a profile may add names to these; elsewhere keys must exist
+OPEN = ("variants", "animated", "pseudo.methods", "distil.methods", "baseline.methods")
 
 
 def available(folder: Path = PROFILES) -> dict[str, str]:

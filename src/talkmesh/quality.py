@@ -37,10 +37,8 @@ def measures(track: Track, good: np.ndarray, audio: np.ndarray) -> dict[str, flo
     }
 
 
-def skull_motion(track: Track, transforms: np.ndarray | None, still: bool) -> float:
+def skull_motion(track: Track, transforms: np.ndarray, still: bool) -> float:
     """Return the residual motion of eye corners and nose bridge in crop pixels; `still`: under the first window."""
-    if transforms is None:
-        return float("nan")
     points = track.landmarks[:, (*EYE_CORNERS, *NOSE_BRIDGE)]
     first = int(np.argmax(track.found))
     return residual(apply(transforms[first] if still else transforms, points)[track.found])

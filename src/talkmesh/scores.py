@@ -21,6 +21,12 @@ COLUMNS = (
 )
 
 
+def heading(metrics: dict[str, Any]) -> str:
+    """Return what the scores are of; a corpus that was made says so."""
+    synthetic = " (synthetic benchmark)" if metrics.get("synthetic") else ""
+    return f"Corpus {metrics.get('corpus')}{synthetic}, track {metrics.get('track')}"
+
+
 def table(metrics: dict[str, Any], columns: Sequence[str] = COLUMNS) -> str:
     """Return ``reports/metrics.json`` as a Markdown table: mean and 95 % interval, one method a row.
 
@@ -42,8 +48,7 @@ def show(path: Path = METRICS) -> str:
     if not path.exists():
         raise TalkmeshError(f"{path} not found: run `dvc repro` first")
     metrics = read_json(path)
-    synthetic = " (synthetic benchmark)" if metrics.get("corpus") == "embedded" else ""
-    text = f"Corpus {metrics.get('corpus')}{synthetic}, track {metrics.get('track')}\n\n{table(metrics)}\n"
+    text = f"{heading(metrics)}\n\n{table(metrics)}\n"
     places = [("report", "index.html"), ("video", "*.mp4")]
     for what, pattern in places:
         found = sorted(path.parent.rglob(pattern))

@@ -161,11 +161,3 @@ def steps(table: pd.DataFrame, said: Mapping[str, np.ndarray], mode: Sync) -> di
             undo = mode == "correct" and best.confidence >= CONFIDENT and abs(best.ms) > frame_ms
             found |= {str(c): Step(best, best.ms if undo else 0.0) for c in clips["clip"]}
     return found
-
-
-def shifted(audio: np.ndarray, ms: float) -> np.ndarray:
-    """Return sound (S,) with an offset of `ms` undone: late sound loses its beginning; silence fills the other end."""
-    samples = round(ms / 1000 * SAMPLE_RATE)
-    if samples >= 0:
-        return np.append(audio[samples:], np.zeros(min(samples, len(audio)), audio.dtype))
-    return np.append(np.zeros(min(-samples, len(audio)), audio.dtype), audio[:samples])

@@ -181,7 +181,9 @@ def _pages() -> str:
 
 
 def _on() -> bool:
-    return os.environ.get(SWITCH, "on").lower() not in ("off", "0", "false", "no")
+    """Whether to track: of several processes that train one model together the first one does."""
+    first = os.environ.get("RANK", "0") == "0"
+    return first and os.environ.get(SWITCH, "on").lower() not in ("off", "0", "false", "no")
 
 
 def _start(name: str, tags: dict[str, str]) -> Log:

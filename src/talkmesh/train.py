@@ -1,6 +1,7 @@
 """The one training loop: AdamW, warm-up and cosine, clipping, EMA, validation, checkpoints that resume exactly.
 
 All randomness of a step comes from (seed, step), so a resumed run draws what the uninterrupted one would have drawn.
+Several processes (`talkmesh.processes`) draw the same batch and compute a share of it each.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import csv
 import logging
 import math
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -23,6 +24,7 @@ from tqdm import tqdm
 
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import replacing
+from talkmesh.processes import processes
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +32,9 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class TrainConfig:
     """steps : optimiser steps; learning_rate : peak; warmup : steps; ema : decay of the averaged weights; clip :
-    gradient norm; validate_every : steps; precision : `auto` takes bfloat16 where the hardware has it; device :
-    `auto` takes CUDA where there is one."""
+    gradient norm; validate_every : steps; patience : validations without a better score after which training stops (0:
+    never); compile : whether torch compiles the networks first, which pays in long trainings and needs a C++ compiler;
+    precision : `auto` takes bfloat16 where the hardware has it; device : `auto` takes CUDA where there is one."""
 
     steps: int
     learning_rate: float
@@ -40,6 +43,8 @@ class TrainConfig:
     clip: float
     ema: float
     validate_every: int
+    patience: int
+    compile: bool
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda"]
     seed: int
@@ -51,12 +56,16 @@ class Log(Protocol):
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Record values at a step."""
 
+    def image(self, image: np.ndarray, name: str) -> None:
+        """Record a picture (H, W, 3) uint8."""
+
     def flush(self) -> None:
         """Write what is held back."""
 
 
 def device_of(config: TrainConfig) -> torch.device:
-    """Return the device to train on."""
+    """Return the device to train on; of several processes, each has a GPU of its own."""
+    processes()  # makes this process' GPU the current one
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(config.device)
@@ -72,22 +81,25 @@ def precision_of(config: TrainConfig, device: torch.device) -> torch.dtype:
 
 def fit(
     model: nn.Module,
-    losses: Callable[[np.random.Generator], dict[str, Tensor]],
+    losses: Callable[[np.random.Generator, float], dict[str, Tensor]],
     validate: Callable[[nn.Module], dict[str, float]],
     config: TrainConfig,
     work: Path,
     log: Log,
     title: str,
     rate_of: Callable[[str], float] = lambda name: 1.0,
+    picture: Callable[[nn.Module], np.ndarray] | None = None,
 ) -> list[tuple[int, str, float, str]]:
     """Train `model` in place; on return it holds the averaged weights that validated best.
 
     Parameters
     ----------
-    losses : draws a batch with the generator and returns the weighted terms by name; their sum is minimised
+    losses : draws a batch with the generator and returns the weighted terms by name, whose sum is minimised; it is
+        also told which part of the steps lies behind, 0 to 1
     validate : returns figures by name for a model; `score` (lower is better) chooses the weights kept
     work : folder of the checkpoint; a run that finds one goes on from there
     rate_of : factor of the learning rate for the parameter of that name
+    picture : draws what a model makes, to watch while it trains
 
     Returns
     -------
@@ -98,8 +110,11 @@ def fit(
     TalkmeshError
         If a loss is not finite: names the term and the step.
     """
-    device = device_of(config)
+    device, team = device_of(config), processes()
     precision = precision_of(config, device)
+    if config.compile:
+        for part in model.children():
+            part.compile()
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     trained = [p for _, p in named]
     factors = sorted({rate_of(name) for name, _ in named})
@@ -111,17 +126,24 @@ def fit(
     state = _State(work)
     start = state.load(model, optimiser, average)
     progress = tqdm(
-        range(start, config.steps), initial=start, total=config.steps, desc=title, mininterval=2.0
+        range(start, config.steps),
+        title,
+        config.steps,
+        initial=start,
+        mininterval=2.0,
+        disable=not team.first,
     )
     sums: dict[str, Tensor] = {}
     counted = 0
     for step in progress:
-        torch.manual_seed(config.seed * 1_000_003 + step)
+        if state.waited(config):
+            break
+        torch.manual_seed((config.seed * 1_000_003 + step) * team.count + team.rank)
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * group["factor"] * _schedule(step, config)
         model.train()
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            terms = losses(np.random.default_rng([config.seed, step]))
+            terms = losses(np.random.default_rng([config.seed, step]), step / config.steps)
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
             bad = ", ".join(f"{name} = {float(value.detach()):.3g}" for name, value in terms.items())
@@ -130,6 +152,7 @@ def fit(
             )
         optimiser.zero_grad(set_to_none=True)
         total.backward()
+        team.average_gradients(trained)
         torch.nn.utils.clip_grad_norm_(trained, config.clip)
         optimiser.step()
         decay = min(config.ema, (step + 1) / (step + 10))
@@ -144,18 +167,24 @@ def fit(
         if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
             means = {name: float(value) / counted for name, value in sums.items()}
             sums, counted = {}, 0
-            figures = _validated(model, average, validate)
+            with _averaged(model, average):
+                figures = validate(model)
+                if picture and team.first:
+                    log.image(picture(model), f"progress/{step + 1:06d}.png")
+            figures["score"] = team.agreed(figures["score"])
             state.record(step + 1, means, figures)
-            log.metrics({f"train/{k}": v for k, v in means.items()}, step + 1)
-            log.metrics({f"val/{k}": v for k, v in figures.items()}, step + 1)
-            log.flush()
+            better = state.judge(figures["score"])
+            if team.first:
+                log.metrics({f"train/{k}": v for k, v in means.items()}, step + 1)
+                log.metrics({f"val/{k}": v for k, v in figures.items()}, step + 1)
+                log.flush()
+                if better:
+                    _save(state.best_path, average)
+                state.save(step + 1, model, optimiser, average)
             progress.set_postfix(
                 {k: f"{v:.4g}" for k, v in figures.items()} | {"loss": f"{sum(means.values()):.4g}"}
             )
-            if figures["score"] < state.best:
-                state.best = figures["score"]
-                _save(state.best_path, average)
-            state.save(step + 1, model, optimiser, average)
+    team.wait()
     model.load_state_dict(load_file(state.best_path))
     model.eval()
     return state.curves
@@ -169,16 +198,15 @@ def _schedule(step: int, config: TrainConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * part))
 
 
-@torch.no_grad()
-def _validated(
-    model: nn.Module, average: dict[str, Tensor], validate: Callable[[nn.Module], dict[str, float]]
-) -> dict[str, float]:
-    """Validate with the averaged weights, then put the trained ones back."""
+@contextmanager
+def _averaged(model: nn.Module, average: dict[str, Tensor]) -> Iterator[None]:
+    """Give a model the averaged weights, without gradients, and afterwards its own again."""
     trained = {name: value.clone() for name, value in model.state_dict().items()}
     model.load_state_dict(average)
     model.eval()
     try:
-        return validate(model)
+        with torch.no_grad():
+            yield
     finally:
         model.load_state_dict(trained)
 
@@ -196,12 +224,22 @@ class _State:
     def __init__(self, work: Path) -> None:
         self.path, self.best_path = work / "checkpoint.safetensors", work / "best.safetensors"
         self.curves_path = work / "curves.csv"
-        self.best = math.inf
+        self.best, self.worse = math.inf, 0  # lowest score, and validations since
         self.curves: list[tuple[int, str, float, str]] = []
 
     def record(self, step: int, means: dict[str, float], figures: dict[str, float]) -> None:
         self.curves += [(step, name, value, "train") for name, value in means.items()]
         self.curves += [(step, name, value, "val") for name, value in figures.items()]
+
+    def judge(self, score: float) -> bool:
+        """Return whether this is the best score so far, and count how long there was none."""
+        better = score < self.best
+        self.best, self.worse = (score, 0) if better else (self.best, self.worse + 1)
+        return better
+
+    def waited(self, config: TrainConfig) -> bool:
+        """Return whether there was no better score for as long as `patience` allows."""
+        return 0 < config.patience <= self.worse
 
     def save(
         self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]
@@ -211,7 +249,7 @@ class _State:
         for i, moments in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{i}.{k}": torch.as_tensor(v) for k, v in moments.items()}
         write_curves(self.curves_path, self.curves)
-        _save(self.path, tensors, {"step": str(step), "best": repr(self.best), "time": str(time.time())})
+        _save(self.path, tensors, {"step": str(step), "best": repr(self.best), "worse": str(self.worse)})
 
     def load(self, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
         """Restore the last checkpoint, if there is a readable one, and return its step (else 0)."""
@@ -237,7 +275,7 @@ class _State:
                 _, i, key = name.split(".", 2)
                 moments.setdefault(int(i), {})[key] = value
         optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-        self.best = float(metadata["best"])
+        self.best, self.worse = float(metadata["best"]), int(metadata["worse"])
         self.curves = [row for row in read_curves(self.curves_path) if row[0] <= step]
         logger.info("going on from step %d of %s", step, self.path)
         return step

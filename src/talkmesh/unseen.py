@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import soundfile
 
+from talkmesh import synthetic
 from talkmesh.contracts import (
     CLIP_COLUMNS,
     SAMPLE_RATE,
@@ -85,6 +86,7 @@ def read_unseen(corpus: str, how: Unseen, fps: float, raw: Path, truth: Path, ou
         )
     table = pd.DataFrame(rows, columns=list(CLIP_COLUMNS))
     write_clips(table, out)
+    synthetic.hand_on(raw / corpus, out)
     return table
 
 

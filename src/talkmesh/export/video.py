@@ -34,12 +34,13 @@ def write_animation_video(
     samples: np.ndarray | None = None,
     size: int = SIZE,
     camera: np.ndarray | None = None,
+    rate: int = SAMPLE_RATE,
 ) -> None:
     """Render vertices (T, V, 3) in mm of `rig` and write them as mp4.
 
     Parameters
     ----------
-    samples : (N,) float32, 16 kHz mono, or None for a silent video
+    samples : (N,) float32 mono at `rate` Hz, or None for a silent video
     size : side of the square picture, pixels
     camera : (2, 3) mm to pixels; the whole head if None
 
@@ -50,6 +51,11 @@ def write_animation_video(
     """
     check_animation(path, vertices, fps, rig)
     images = tqdm(
-        rendered(vertices, rig, size, camera), Path(path).name, len(vertices), unit="frame", leave=False
+        rendered(vertices, rig, size, camera),
+        Path(path).name,
+        len(vertices),
+        unit="frame",
+        leave=False,
+        disable=None,
     )
-    write_video(path, images, fps, samples, SAMPLE_RATE)
+    write_video(path, images, fps, samples, rate)

@@ -43,8 +43,8 @@ class TranscoderConfig:
     neutral codes; norm : reading of the paper's ||.||_2 for pixels; mouth_weight : extra weight of pixels at the
     mouth; cf_detach : E_A follows E_V and not the reverse; ccl_offset : compare offset codes in eq. 4 in place of
     the raw ones; disturb : strength of the random changes of E_V's input; code_noise : noise on the offset codes that
-    decoders learn from, in units of the codes' spread (not in the paper: it keeps D_S on the character's own
-    expressions when it is given the speaker's)."""
+    decoders learn from, in units of the codes' spread, at the beginning and at the end of training (not in the paper:
+    it keeps D_S on the character's own expressions when it is given the speaker's; less of it lets detail come)."""
 
     code: int
     encoder: tuple[int, ...]
@@ -59,7 +59,7 @@ class TranscoderConfig:
     cf_detach: bool
     ccl_offset: bool
     disturb: float
-    code_noise: float
+    code_noise: tuple[float, float]
     speech: SpeechConfig
 
 
@@ -163,12 +163,17 @@ class Transcoder(nn.Module):
         mean, std = luminance(self.colours[domain].view(2, 3, 1, 1)).view(2)
         return (luminance(images) - mean) / std * self.mask
 
+    def codes_of_neutral(self) -> Tensor:
+        """Return the codes (2, C) of the neutral images of both domains."""
+        codes = self.encoder(torch.cat([self.look(self.neutral[i : i + 1], i) for i in (0, 1)])).float()
+        return codes if self.config.neutral_gradient else codes.detach()
+
     def neutral_codes(self) -> Tensor:
-        """Return the neutral codes (2, C) of both domains (zero without de-neutralisation)."""
+        """Return what offset codes of both domains are relative to (2, C): the neutral codes, or zero without
+        de-neutralisation."""
         if not self.config.deneutral:
             return self.neutral.new_zeros(2, self.config.code)
-        codes = torch.cat([self.encoder(self.look(self.neutral[i : i + 1], i)) for i in (0, 1)]).float()
-        return codes if self.config.neutral_gradient else codes.detach()
+        return self.codes_of_neutral()
 
     def offsets_of_images(self, images: Tensor, own: Tensor) -> Tensor:
         """Return offset codes (B, C) of real images in [0, 1] with the colour statistics `own` (B, 2, 3)."""
@@ -230,19 +235,28 @@ class TranscoderLoss(nn.Module):
         weight = 1 + config.mouth_weight * bump
         self.register_buffer("pixels", weight / weight.mean())
 
-    def forward(self, model: Transcoder, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, model: Transcoder, batch: Batch, part: float = 0.0) -> dict[str, Tensor]:
+        """Return the weighted terms; `part` of the training lies behind, 0 to 1."""
         c, w = self.config, self.config.weights
-        neutral = model.neutral_codes()  # (2, C)
+        rest = model.codes_of_neutral()  # (2, C)
+        neutral = rest if c.deneutral else torch.zeros_like(rest)
         shown = batch.real[batch.decoded]
         seen = [model.look(x, i) for i, x in enumerate((shown, batch.synthetic))]
         codes = model.encoder(torch.cat([disturb(x, c.disturb) * model.mask for x in seen])).float()
         z_r, z_s = codes.split([len(shown), len(batch.synthetic)])
         d_r, d_s = z_r - neutral[0], z_s - neutral[1]  # eq. 1
+        noise = c.code_noise[0] + part * (c.code_noise[1] - c.code_noise[0])
         spread = d_r.detach().var(0).mean() + SPREAD_FLOOR
-        # the neutral images take part with the offset zero, on which both domains are hinged
-        hinge = torch.zeros_like(d_r[:1])
-        out_r = model.real(self._noisy(torch.cat([d_r, hinge]), spread))
-        out_s = model.synthetic(self._noisy(torch.cat([d_s, hinge]), spread))
+        # the neutral images take part with the offset zero, on which both domains are hinged (eq. 1)
+        hinge_r, hinge_s = (rest - neutral).split(1)
+        # a decoder that learns from noisy codes ignores what its own domain never shows it
+        out_r, out_s = (
+            decoder(offset + noise * spread.sqrt() * torch.randn_like(offset))
+            for decoder, offset in (
+                (model.real, torch.cat([d_r, hinge_r])),
+                (model.synthetic, torch.cat([d_s, hinge_s])),
+            )
+        )
         wanted_r = torch.cat([shown, model.neutral[:1]])
         wanted_s = torch.cat([batch.synthetic, model.neutral[1:]])
         terms = {  # eq. 2
@@ -281,7 +295,3 @@ class TranscoderLoss(nn.Module):
             ]
             terms["anchor"] = w.anchor * torch.stack(errors).sum()
         return terms
-
-    def _noisy(self, offset: Tensor, spread: Tensor) -> Tensor:
-        """Add noise to offset codes: a decoder then ignores what its own domain never shows it."""
-        return offset + self.config.code_noise * spread.sqrt() * torch.randn_like(offset)

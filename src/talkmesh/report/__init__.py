@@ -18,54 +18,43 @@ from talkmesh.contracts import (
     PREDICTIONS,
     RENDERS,
     RESULTS,
-    Crops,
     Track,
     neutral_crop,
     read_clips,
     read_crops,
     read_kept,
-    read_prediction,
     read_speakers,
 )
 from talkmesh.errors import TalkmeshError
-from talkmesh.evaluation import (
-    STILL,
-    TRUTH,
-    Clip,
-    clip_truth,
-    good_frames,
-    judged_clips,
-    mesh_opening,
-    read_camera,
-    read_carried,
-)
+from talkmesh.evaluation import read_table
 from talkmesh.files import read_json, replacing
-from talkmesh.landmarks import LIPS, opening_of_lips
+from talkmesh.intervals import Bootstrap, comparisons
+from talkmesh.judged import good_frames, judged_clips, read_camera, read_carried
 from talkmesh.preview import save_png
-from talkmesh.report import figures, pictures
+from talkmesh.references import REFERENCES, STILL, TRUTH
+from talkmesh.report import figures, paper
+from talkmesh.report.artist import MEDIA, Artist, all_openings, heat_maps
 from talkmesh.report.definitions import METRICS, PREVIEWS
-from talkmesh.report.page import Picture, Report, Row, Shown, html
+from talkmesh.report.page import Picture, Report, html
 from talkmesh.rig import Rig, read_rig
 from talkmesh.rig.coverage import coverage, gap_and_width, shapes_of_landmarks, shapes_of_poses
-from talkmesh.rig.transfer import Transfer
-from talkmesh.strips import read_strip
 
 log = logging.getLogger(__name__)
 
 HTML = Path("reports/html")
+TABLES = Path("reports/tables")
 METRICS_FILE = Path("reports/metrics.json")
 PREVIEW = Path("reports/preview")
 MODELS = Path("models")
-MESH_SCALE = 2  # meshes of a strip are drawn this much finer than the crops
 SHAPES = 4000  # lip shapes of a chart, of each kind, at most about
-MEDIA = "media"  # folder of pictures and videos beside index.html
+COMPARED = ("lve_mm", "lle_px", "lle_clip_px", "opening_truth_r", "opening_r")  # metrics of paired tests
 HEADLINES = ("lve_mm", "lle_clip_px", "opening_r")  # metrics of which every clip is drawn
 
 
 @dataclass(frozen=True)
 class ReportParams:
     """clips : test clips with video, strip and curve; strip : frames of a strip; size : pixels of a video's pane;
-    shown : methods in videos, strips and curves, in this order; those without predictions are left out."""
+    shown : methods in videos and curves, in this order; those without predictions are left out. Strips show all."""
 
     clips: int
     strip: int
@@ -73,10 +62,11 @@ class ReportParams:
     shown: tuple[str, ...]
 
 
-def collect(methods: Sequence[str], corpus: str) -> dict[str, Any]:
+def collect(methods: Sequence[str], corpus: str, how: Bootstrap) -> dict[str, Any]:
     """Gather ``reports/methods/<method>.json`` into one result, methods in the given order.
 
     A metric is absent, with the reason, if no method has it. A method without a result is skipped with that reason.
+    ``"comparisons"`` holds every pair of methods in the metrics of `COMPARED` (`talkmesh.intervals.comparisons`).
 
     Raises
     ------
@@ -101,7 +91,28 @@ def collect(methods: Sequence[str], corpus: str) -> dict[str, Any]:
         "measured_on": first["measured_on"],
         "methods": judged,
         "absent": {n: why for n, why in absent.items() if not any(n in values for values in judged.values())},
+        "comparisons": comparisons(_columns(judged), COMPARED, how),
     }
+
+
+def _columns(judged: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+    """Method to metric to values (clips,), the clips of all methods in one order."""
+    tables = {m: read_table(m) for m, values in judged.items() if "skipped" not in values}
+    clips = sorted({clip for table in tables.values() for clip in table.index})
+    return {
+        m: {n: table[n].reindex(clips).to_numpy(float) for n in COMPARED if n in table}
+        for m, table in tables.items()
+    }
+
+
+def write_tables(results: dict[str, Any], out: Path = TABLES) -> list[Path]:
+    """Write the paper's tables that `results` can fill, each in every format, and return the files."""
+    with replacing(out) as folder:
+        folder.mkdir(parents=True)
+        for table in paper.tables(results):
+            for suffix, write in paper.WRITERS.items():
+                (folder / f"{table.name}.{suffix}").write_text(write(table), encoding="utf-8")
+    return sorted(out.iterdir())
 
 
 def build(results: dict[str, Any], params: ReportParams, track: Track, out: Path = HTML) -> Path:
@@ -111,101 +122,36 @@ def build(results: dict[str, Any], params: ReportParams, track: Track, out: Path
     colours = {m: figures.series_colour(i) for i, m in enumerate(methods)}
     colours |= {STILL: figures.MUTED, TRUTH: figures.INK}
     rig, camera = read_rig(track.rig_file), read_camera(RENDERS / track.name)
+    judged = [m for m, values in results["methods"].items() if "skipped" not in values]
+    rows = methods + [m for m in judged if m not in REFERENCES]
     with replacing(out) as folder:
         (folder / MEDIA).mkdir(parents=True)
-        artist = _Artist(folder, rig, read_carried(track), camera, params, {m: colours[m] for m in methods})
+        shown_colours = {m: colours[m] for m in methods}
+        artist = Artist(
+            *(folder, rig, read_carried(track), camera, params.size, params.strip),
+            shown_colours,
+            list(dict.fromkeys(rows)),
+        )
         shown = [artist.show(clip) for clip in tqdm(clips[: params.clips], "report", unit="clip")]
+        heat, scale = heat_maps(folder, judged, rig, params.size)
         report = Report(
             results,
             {m: f"var({figures.VARIABLES[c]})" for m, c in colours.items()},
             read_clips(kept=False),
             pd.read_csv(CROPS / "crops.csv", dtype={"clip": str, "dropped_why": str}),
-            shown,
-            _spreads(results, colours),
-            _training(),
-            _neutrals(folder, track.name),
-            _previews(folder),
-            _coverage(rig, track.name),
+            shown=shown,
+            tables=[paper.to_html(table) for table in paper.tables(results)],
+            heat=heat,
+            heat_scale=scale,
+            openings=all_openings(clips, shown_colours),
+            spreads=_spreads(results, colours),
+            curves=_training(),
+            neutrals=_neutrals(folder, track.name),
+            previews=_previews(folder),
+            coverage=_coverage(rig, track.name),
         )
         (folder / "index.html").write_text(html(report), encoding="utf-8")
     return out / "index.html"
-
-
-@dataclass(frozen=True)
-class _Artist:
-    """Draws test clips into a report's folder. colours : the methods shown, with the stand-ins of their colours."""
-
-    folder: Path
-    rig: Rig
-    carried: Transfer | None
-    camera: np.ndarray
-    params: ReportParams
-    colours: dict[str, str]
-
-    def show(self, clip: Clip) -> Shown:
-        """Draw the lip opening, the video and the strip of one clip."""
-        crops, truth = clip.crops, clip_truth(clip, self.rig, self.carried)
-        meshes = {} if truth is None else {TRUTH: truth}
-        meshes |= {m: read_prediction(PREDICTIONS / m / f"{clip.name}.npz", self.rig) for m in self.colours}
-        r = {m: _per_clip(m, clip.name, "opening_r") for m in self.colours}
-        curves = {}
-        if crops is not None:
-            film = np.where(good_frames(crops), opening_of_lips(crops.landmarks[:, list(LIPS)]), np.nan)
-            curves["film"] = (film, figures.INK)
-        else:  # the first mesh stands in for the film
-            film = mesh_opening(next(iter(meshes.values())), self.rig, self.camera)
-        for method, vertices in meshes.items():
-            label = "true mesh" if method == TRUTH else f"{method}, r {r[method]:.2f}"
-            opening = mesh_opening(vertices, self.rig, self.camera)
-            curves[label] = (opening, self.colours.get(method, figures.MUTED))
-        video = f"{MEDIA}/{clip.name}.mp4"
-        frames = min(len(film), *map(len, meshes.values()))
-        widest = int(np.nanargmax(film[:frames]))
-        sound = clip.folder if crops is None else CROPS / clip.name
-        pictures.write_comparison(
-            self.folder / video, sound, clip.fps, crops, meshes, self.rig, self.params.size, widest
-        )
-        return Shown(
-            clip.name,
-            ", ".join(f"{m}: lip opening r {value:.2f} against the film" for m, value in r.items()),
-            figures.openings(f"opening-{clip.name}", clip.name, clip.fps, curves, dashed=["true mesh"]),
-            video,
-            video.replace(".mp4", ".png"),
-            self._strip(clip.name, crops, meshes, pictures.spaced(film[:frames], self.params.strip)),
-        )
-
-    def _strip(
-        self, clip: str, crops: Crops | None, meshes: dict[str, np.ndarray], chosen: np.ndarray
-    ) -> list[Row]:
-        """Draw the film, each method's decoded faces and each mesh in the `chosen` frames."""
-        size = round(2 * float(self.camera[0, 2])) if crops is None else crops.images.shape[1]
-        rows = [] if crops is None else [self._row(clip, "film", "", np.asarray(crops.images[chosen]))]
-        for method, vertices in sorted(meshes.items(), key=lambda item: item[0] == TRUTH):
-            decoded = read_strip(PREDICTIONS / method, clip)
-            if decoded is not None:
-                for name, face, images in zip(("D_R", "D_S"), ("speaker", "character"), decoded, strict=True):
-                    rows.append(self._row(clip, f"{method} {name}", f"decoded {face}", images[chosen]))
-            images = pictures.mesh_images(
-                vertices[chosen], self.rig, MESH_SCALE * size, MESH_SCALE * self.camera
-            )
-            rows.append(
-                self._row(clip, f"{method} mesh", "exact" if method == TRUTH else "regressed", images)
-            )
-        return rows
-
-    def _row(self, clip: str, label: str, remark: str, images: np.ndarray) -> Row:
-        file = f"{MEDIA}/{clip}_{label.replace(' ', '_')}.png"
-        pictures.write_row(self.folder / file, images)
-        return Row(label, remark, file)
-
-
-def _per_clip(method: str, clip: str, metric: str) -> float:
-    path = RESULTS / f"{method}.csv"
-    if not path.exists():
-        return float("nan")
-    table = pd.read_csv(path, dtype={"clip": str})
-    found = table.loc[table["clip"] == clip, metric].to_numpy(float) if metric in table else np.zeros(0)
-    return float(found[0]) if len(found) else float("nan")
 
 
 def _spreads(results: dict[str, Any], colours: dict[str, str]) -> list[str]:
@@ -214,13 +160,19 @@ def _spreads(results: dict[str, Any], colours: dict[str, str]) -> list[str]:
         dots = {}
         for method, values in results["methods"].items():
             if values.get(name, {}).get("n_clips"):
-                column = pd.read_csv(RESULTS / f"{method}.csv")[name].dropna().to_numpy(float)
-                dots[method] = (column, colours.get(method, figures.MUTED))
+                column = read_table(method)[name].dropna().to_numpy(float)
+                dots[method] = figures.Dots(column, *_ends(values[name]), colours.get(method, figures.MUTED))
         if dots:
             metric = METRICS[name]
             unit = f", {metric.unit}" if metric.unit else ""
             charts.append(figures.spread(f"spread-{name}", f"{metric.label}{unit}", dots))
     return charts
+
+
+def _ends(value: dict[str, Any]) -> tuple[float, float, float]:
+    """Mean, low and high end, NaN where undefined."""
+    low, high = (float("nan") if end is None else float(end) for end in value["ci95"])
+    return float(value["mean"]), low, high
 
 
 def _training() -> list[str]:

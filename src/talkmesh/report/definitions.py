@@ -9,7 +9,8 @@ from typing import Literal
 @dataclass(frozen=True)
 class Metric:
     """How a metric is shown. better : which value is best, None if the number is not a score; says : its definition,
-    with {crop} for the side of the crop in pixels, {lips} for the count of lip vertices, {points} for the landmarks."""
+    with {crop} for the side of the crop in pixels, {lips} and {upper} for counts of vertices, {points} for the
+    landmarks, {closure} for the gap of closed lips in mm."""
 
     name: str
     label: str
@@ -18,8 +19,13 @@ class Metric:
     digits: int
     says: str
 
+    @property
+    def against(self) -> str:
+        """What it is measured against."""
+        return "film" if self in AGAINST_FILM else "true mesh"
 
-AGAINST_MESHES = (
+
+DISTANCES = (
     Metric(
         "lve_mm",
         "lip vertex error",
@@ -63,6 +69,27 @@ AGAINST_MESHES = (
         "Mean distance over all frames and all vertices of the rig, most of which speech does not move.",
     ),
     Metric(
+        "fdd_mm",
+        "upper-face dynamics deviation",
+        "mm",
+        "zero",
+        2,
+        "How much less the upper face moves than the true one: standard deviation over time of each vertex' distance "
+        "from rest, true minus predicted, mean over the {upper} vertices of the rig's upper face. Signed; the formula "
+        "of CodeTalker's paper.",
+    ),
+    Metric(
+        "fdd_sq_mm2",
+        "upper-face dynamics deviation, squared",
+        "mm²",
+        "zero",
+        2,
+        "The same of squared distances, as CodeTalker's code and most tables after it have it.",
+    ),
+)
+
+MOTION = (
+    Metric(
         "opening_truth_r",
         "lip opening, correlation",
         "",
@@ -86,7 +113,28 @@ AGAINST_MESHES = (
         0,
         "Shift at which predicted and true lip opening correlate best, to a fraction of a frame; positive is late.",
     ),
+    Metric(
+        "mtm_ms",
+        "mean temporal misalignment",
+        "ms",
+        "low",
+        0,
+        "Mean time between extremes of the true and the predicted lip distance that derivative dynamic time warping "
+        "brings together (Chae-Yeon et al. 2025). Extremes that the prediction lacks cost nothing.",
+    ),
+    Metric(
+        "closure_percent",
+        "closed lips",
+        "% of true",
+        "high",
+        0,
+        "Share of the frames in which the true lips close, between two openings, that the predicted lips close too: "
+        "gap of the inner lips at most {closure} mm wider than at rest. A face that never opens its mouth scores 100: "
+        "read it beside the amplitude.",
+    ),
 )
+
+AGAINST_MESHES = DISTANCES + MOTION
 
 AGAINST_FILM = (
     Metric(
@@ -152,6 +200,8 @@ METRICS = {metric.name: metric for metric in AGAINST_MESHES + AGAINST_FILM}
 PREVIEWS = {
     "segment": "one frame of each of some clips",
     "crop": "the neutral frame and crops of some clips",
+    "neutral": "the neutral frame that was picked, first, and other candidates: crop.neutral takes their names",
+    "footage": "dropped clips, and of others the most turned good frame with the outline and lips that were found",
     "rig": "the character; its upper face (blue), lips (yellow) and lip landmarks (green)",
     "transfer": "expressions of the character on the second topology",
     "perform": "poses it was rendered in",
@@ -163,8 +213,19 @@ PREVIEWS = {
 METHODS = {
     "ours": "speech alone: E_A, de-neutralised, D_S, E_G (the paper's losses)",
     "ours_anchored": "speech alone, trained with the landmark anchor as well",
+    "ours_no_deneutral": "ours without expression de-neutralisation",
+    "ours_no_cycle": "ours without the cycle consistency loss",
+    "ours_no_perceptual": "ours without the perceptual loss",
     "pseudo": "the filmed face: E_V, de-neutralised, D_S, E_G; the upper bound of learning from these images",
     "pseudo_anchored": "the filmed face, trained with the landmark anchor as well",
+    "linear": "supervised by exact meshes: our speech encoder and a linear layer (not in the paper)",
+    "voca": "supervised by exact meshes: VOCA",
+    "faceformer": "supervised by exact meshes: FaceFormer",
+    "meshtalk": "supervised by exact meshes: MeshTalk",
+    "selftalk": "supervised by exact meshes: not autoregressive, after SelfTalk (not in the paper's tables)",
+    "voca_pseudo": "VOCA supervised by the meshes of `pseudo` (three stages; VOCA* in the paper)",
+    "faceformer_pseudo": "FaceFormer supervised by the meshes of `pseudo` (three stages; FaceFormer* in the paper)",
+    "ground_truth": "the exact meshes themselves: what a perfect prediction scores; the film is of another face",
     "still": "the neutral face in every frame: the floor that a method must beat",
-    "truth": "the exact meshes themselves: what a perfect prediction scores",
+    "chance": "the exact meshes of a wrong sentence: right in size, wrong in time",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -47,6 +48,7 @@ STYLE: Any = {
     "legend.fontsize": 8,
     "lines.linewidth": 1.4,
 }
+HEAT = "viridis"  # matplotlib's map of errors: light is far off, and to the colour-blind too
 WIDTH = 10.5  # inches of a chart over the whole column
 
 
@@ -135,36 +137,85 @@ def training(name: str, title: str, curves: pd.DataFrame, columns: int = 4) -> s
             panel.margins(x=0.02)
         for panel in axes[len(names) :]:
             panel.set_visible(False)
-        handles = {
-            label: line for a in axes for line, label in zip(*a.get_legend_handles_labels(), strict=True)
-        }
-        if handles:
-            figure.legend(handles.values(), handles.keys(), loc="outside upper right", ncols=len(handles))
+        _legend(figure, axes)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=INK)
     return to_svg(figure, name, f"Training curves of {title}: {', '.join(names)}")
 
 
-def spread(name: str, label: str, values: Mapping[str, tuple[np.ndarray, str]]) -> str:
-    """Draw one dot a clip and the mean with its 95 % interval, one row a method.
+def opening_panels(
+    name: str,
+    panels: Mapping[str, tuple[float, Mapping[str, tuple[np.ndarray, str]]]],
+    dashed: Sequence[str] = (),
+    columns: int = 4,
+) -> str:
+    """Draw the lip openings of many clips as small charts in rows, all on the same scale.
 
     Parameters
     ----------
-    values : method to ((clips,) values, colour)
+    panels : clip to (frames a second, curves as in `openings`)
+    dashed : labels drawn dashed
     """
-    from talkmesh.evaluation import interval
+    lines = -(-len(panels) // columns)
+    with matplotlib.rc_context(STYLE | {"lines.linewidth": 0.9}):
+        figure, axes = _figure(WIDTH, 1.4 * lines + 0.35, lines, columns)
+        every = np.concatenate([v for _, curves in panels.values() for v, _ in curves.values()])
+        low, high = np.nanmin(every), np.nanmax(every)
+        for panel, (clip, (fps, curves)) in zip(axes, panels.items(), strict=False):
+            for label, (values, colour) in curves.items():
+                style = "--" if label in dashed else "-"
+                panel.plot(np.arange(len(values)) / fps, values, color=colour, label=label, ls=style)
+            panel.set_title(clip, fontsize=8)
+            panel.set_ylim(low, high)
+            panel.margins(x=0.01)
+        for panel in axes[len(panels) :]:
+            panel.set_visible(False)
+        _legend(figure, axes)
+        figure.supxlabel("time, s", fontsize=8, color=MUTED)
+        figure.supylabel("lip opening, mouth widths", fontsize=8, color=MUTED)
+    return to_svg(figure, name, f"Lip opening over time in {len(panels)} clips")
 
+
+def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend for all charts of a figure, at its upper right."""
+    handles = {label: line for a in axes for line, label in zip(*a.get_legend_handles_labels(), strict=True)}
+    if handles:
+        figure.legend(handles.values(), handles.keys(), loc="outside upper right", ncols=len(handles))
+
+
+def colour_scale(name: str, label: str, top: float) -> str:
+    """Draw the scale of the colours `HEAT` from 0 to `top`."""
+    with matplotlib.rc_context(STYLE | {"axes.grid": False}):
+        figure, (axes,) = _figure(WIDTH, 0.7)
+        axes.imshow(np.linspace(0, 1, 256)[None], cmap=HEAT, aspect="auto", extent=(0, top, 0, 1))
+        axes.set_yticks([])
+        axes.set_xlabel(label)
+    return to_svg(figure, name, label)
+
+
+@dataclass(frozen=True)
+class Dots:
+    """One row of `spread`: values (clips,), their mean and the ends of its interval (NaN: none), a colour."""
+
+    values: np.ndarray
+    mean: float
+    low: float
+    high: float
+    colour: str
+
+
+def spread(name: str, label: str, rows: Mapping[str, Dots]) -> str:
+    """Draw one dot a clip and the mean with its 95 % interval, one row a method."""
     with matplotlib.rc_context(STYLE | {"axes.grid.axis": "x"}):
-        figure, (axes,) = _figure(WIDTH / 2.6, 0.3 * len(values) + 0.6)
-        for row, (dots, colour) in enumerate(values.values()):
-            offsets = (np.arange(len(dots)) * 0.618 % 1 - 0.5) * 0.5  # spread evenly without chance
-            axes.scatter(dots, row + offsets, s=14, color=colour, alpha=0.45, linewidths=0)
-            found = interval(dots)
-            if np.isfinite(found["ci95"]).all():
-                axes.plot(found["ci95"], [row, row], color=INK, lw=1.4)
-            axes.plot(found["mean"], row, "o", ms=6.5, color=colour, mec=SURFACE, mew=1.5)
-        axes.set_yticks(range(len(values)), list(values), color=INK)
+        figure, (axes,) = _figure(WIDTH / 2.6, 0.3 * len(rows) + 0.6)
+        for place, row in enumerate(rows.values()):
+            offsets = (np.arange(len(row.values)) * 0.618 % 1 - 0.5) * 0.5  # spread evenly without chance
+            axes.scatter(row.values, place + offsets, s=14, color=row.colour, alpha=0.45, linewidths=0)
+            if np.isfinite(row.low):
+                axes.plot([row.low, row.high], [place, place], color=INK, lw=1.4)
+            axes.plot(row.mean, place, "o", ms=6.5, color=row.colour, mec=SURFACE, mew=1.5)
+        axes.set_yticks(range(len(rows)), list(rows), color=INK)
         axes.invert_yaxis()
-        axes.set_xlim(left=0)
+        axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
         axes.set_title(label)
     return to_svg(figure, name, f"{label} of every test clip, by method")
 
@@ -172,7 +223,7 @@ def spread(name: str, label: str, values: Mapping[str, tuple[np.ndarray, str]]) 
 def lip_shapes(name: str, title: str, rendered: np.ndarray, filmed: np.ndarray) -> str:
     """Draw growth of lip gap and mouth width (N, 2) of rendered poses, and of filmed lips (M, 2) over them."""
     with matplotlib.rc_context(STYLE | {"axes.grid.axis": "both"}):
-        figure, (axes,) = _figure(WIDTH / 2, 3.4)
+        figure, (axes,) = _figure(WIDTH, 3.4)
         for points, colour, label in ((rendered, MUTED, "rendered"), (filmed, SERIES[0], "filmed")):
             axes.scatter(
                 points[:, 0],

@@ -11,13 +11,20 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from talkmesh.report.definitions import AGAINST_FILM, AGAINST_MESHES, METHODS, METRICS, Metric
-from talkmesh.report.tables import REFERENCES, data_tables, number, ratio_to_still, results_table, swatch
+from talkmesh.references import REFERENCES
+from talkmesh.report.definitions import AGAINST_FILM, DISTANCES, METHODS, METRICS, MOTION, Metric
+from talkmesh.report.tables import (
+    comparison_table,
+    data_tables,
+    number,
+    ratio_to_still,
+    results_table,
+    swatch,
+)
 
-SYNTHETIC = "embedded"  # the corpus that `talkmesh sample` makes
 SYNTHETIC_NOTE = (
-    "Synthetic benchmark: speaker, voice and exact meshes were made by talkmesh sample. The figures say how well the "
-    "method learns this generated person, and nothing about a filmed one."
+    "Synthetic benchmark: the figures say how well the method learns a face that was rendered, and nothing about a "
+    "filmed one."
 )
 
 
@@ -53,13 +60,21 @@ class Shown:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything on the page. results : the content of reports/metrics.json; colours : method to CSS colour."""
+    """Everything on the page.
+
+    results : the content of reports/metrics.json; colours : method to CSS colour; tables : the paper's, as HTML;
+    heat, heat_scale : errors on the face and their scale; openings : lip opening of every clip, SVG.
+    """
 
     results: dict[str, Any]
     colours: dict[str, str]
     clips: pd.DataFrame
     crops: pd.DataFrame
     shown: list[Shown] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    heat: list[Picture] = field(default_factory=list)
+    heat_scale: str = ""
+    openings: str = ""
     spreads: list[str] = field(default_factory=list)
     curves: list[str] = field(default_factory=list)
     neutrals: list[Picture] = field(default_factory=list)
@@ -70,6 +85,17 @@ class Report:
 COVERAGE = (
     "Networks learn from the rendered poses what faces look like; a filmed lip shape far from all of them they have to "
     "guess. Each is compared with its own face at rest."
+)
+
+COMPARISONS = (
+    "Mean difference over the clips that both have, its 95 % interval (the same resampled clips for both), and the p "
+    "value of Wilcoxon's signed-rank test, adjusted for the number of pairs (Holm). Marked: p below 0.05. All pairs "
+    "are in <code>reports/metrics.json</code>."
+)
+HEAT = "Mean distance of every vertex from the true one over all frames of all test clips, drawn on the neutral face."
+STRIPS = (
+    "The same clips, in frames spaced along the motion of the filmed lips. Frames in which the lips close between two "
+    "openings are framed, in every row: a method whose lips stay apart there misses a closure."
 )
 
 # ------------------------------------------------------------------------------------------------- sections
@@ -93,9 +119,8 @@ def _cards(report: Report) -> str:
 
 
 def _figure(metric: Metric, mean: float, methods: Mapping[str, Any]) -> str:
-    against = "true mesh" if "truth" in metric.name else "film"
     unit = f" {metric.unit}" if metric.unit in ("mm", "px", "ms") else ""
-    below = ratio_to_still(metric, mean, methods) or f"against the {against}"
+    below = ratio_to_still(metric, mean, methods) or f"against the {metric.against}"
     return (
         f"<div><dt>{escape(metric.label)}</dt>"
         f"<dd>{number(mean, metric.digits)}{unit}<small>{escape(below)}</small></dd></div>"
@@ -104,14 +129,17 @@ def _figure(metric: Metric, mean: float, methods: Mapping[str, Any]) -> str:
 
 def _results(report: Report) -> str:
     methods, absent = report.results["methods"], sorted(set(report.results["absent"].values()))
-    meshes = results_table(AGAINST_MESHES, methods, report.colours)
+    meshes, motion = (results_table(metrics, methods, report.colours) for metrics in (DISTANCES, MOTION))
+    compared = comparison_table(report.results["comparisons"])
     return (
-        "<p>Mean over test clips, the 95 % confidence interval below it (Student's t over clips), and for errors the "
+        "<p>Mean over test clips, the 95 % confidence interval below it (bootstrap over clips), and for errors the "
         "ratio to the still face. The best of each column is marked.</p>"
         + (f"<h3>Against the exact meshes</h3>{meshes}" if meshes else "")
+        + (f"<h3>Against the exact meshes, in time</h3>{motion}" if motion else "")
         + "".join(f'<p class="note">No errors in millimetres: {escape(reason)}.</p>' for reason in absent)
         + f"<h3>Against the filmed lips</h3>{results_table(AGAINST_FILM, methods, report.colours)}"
         + f'<div class="charts">{"".join(_block(svg) for svg in report.spreads)}</div>'
+        + (f"<h3>Method against method</h3><p>{COMPARISONS}</p>{compared}" if compared else "")
     )
 
 
@@ -154,13 +182,18 @@ def _pictures(pictures: Iterable[Picture]) -> str:
     )
 
 
+def _heat(report: Report) -> str:
+    return _pictures(report.heat) + _block(report.heat_scale) if report.heat else ""
+
+
 def _coverage(report: Report) -> str:
     return _block(report.coverage) if report.coverage else ""
 
 
 def _definitions(report: Report) -> str:
     on = report.results["measured_on"]
-    words = {"crop": on.get("crop_px"), "lips": on.get("lip_vertices"), "points": on.get("landmarks")}
+    words = {"crop": on["crop_px"], "lips": on["lip_vertices"], "points": on["landmarks"]}
+    words |= {"upper": on["upper_vertices"], "closure": on["closure_mm"]}
     metrics = "".join(
         f"<dt>{escape(m.label)}<small><code>{m.name}</code>{escape(f', {m.unit}' if m.unit else '')}</small></dt>"
         f"<dd>{escape(m.says.format(**words))}</dd>"
@@ -181,25 +214,27 @@ def _definitions(report: Report) -> str:
 def html(report: Report) -> str:
     """Return the whole page; sections without content are left out."""
     results = report.results
-    synthetic = results["corpus"] == SYNTHETIC
+    synthetic = str(results.get("synthetic", ""))
     corpus, on = escape(str(results["corpus"])), results["measured_on"]
     first = f"The first {len(report.shown)} test clips, not chosen by result."
     openings = "".join(_block(s.opening) for s in report.shown)
     sections = [
         ("results", "Results", _results(report)),
+        ("tables", "Tables of the paper", "".join(report.tables)),
         ("watch", "Watch and listen", _text(first, _videos(report))),
         (
             "frames",
             "Frame by frame",
-            _text(
-                "The same clips, in frames evenly spaced along the motion of the filmed lips.",
-                _strips(report),
-            ),
+            _text(STRIPS, _strips(report)),
         ),
+        ("errors", "Where the errors are", _text(HEAT, _heat(report))),
         (
             "opening",
             "Lip opening",
-            _text("Gap of the inner lips over the mouth width, frame by frame.", openings),
+            _text(
+                "Gap of the inner lips over the mouth width, frame by frame; the first clips, and below them all.",
+                openings + (_block(report.openings) if report.openings else ""),
+            ),
         ),
         ("training", "Training", "".join(_block(svg) for svg in report.curves)),
         ("pictures", "Neutral faces and previews", _pictures(report.neutrals) + _pictures(report.previews)),
@@ -215,7 +250,7 @@ def html(report: Report) -> str:
         f'<section><h2 id="{key}">{title}</h2>{content}</section>' for key, title, content in sections
     )
     style = files("talkmesh.report").joinpath("style.css").read_text(encoding="utf-8")
-    note = f'<p class="note">{SYNTHETIC_NOTE}</p>' if synthetic else ""
+    note = f'<p class="note">{SYNTHETIC_NOTE} {escape(synthetic)}</p>' if synthetic else ""
     badge = '<span class="badge">synthetic benchmark</span>' if synthetic else ""
     speakers = ", ".join(sorted(set(report.clips["speaker"].dropna().astype(str))))
     return f"""<!doctype html>

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from scipy.signal import find_peaks
 
 from talkmesh.contracts import SAMPLE_RATE, Crops, clip_audio, clip_video
 from talkmesh.export.video import rendered
@@ -19,6 +20,7 @@ from talkmesh.rig import Rig
 
 BAR, GAP = 26, 4  # pixels: label above a pane of a video; between panes
 DARK, LIGHT = (24, 24, 27), (244, 244, 245)
+MARK = (226, 98, 44)  # frame about a picture with closing lips; the page's second series
 HEAD = 3.0  # side of the film's pane, in crops
 
 
@@ -33,9 +35,44 @@ def spaced(opening: np.ndarray, count: int) -> np.ndarray:
     return np.unique(np.interp(np.linspace(0, way[-1], count), way, np.arange(len(way))).round().astype(int))
 
 
-def write_row(path: Path, images: np.ndarray) -> Path:
-    """Write images (n, H, W, 3) uint8 side by side as one PNG."""
-    save_png(path, np.concatenate(list(images), axis=1))
+def closings(opening: np.ndarray) -> np.ndarray:
+    """Return the frames in which the lips close between two openings: deep minima of a lip opening (T,) with NaN gaps.
+
+    Deep is relative to the clip: at least a quarter of its range below both neighbouring maxima, and in its lowest
+    fifth.
+    """
+    known = np.flatnonzero(np.isfinite(opening))
+    filled = np.interp(np.arange(len(opening)), known, opening[known])
+    low, high = np.quantile(filled, (0.05, 0.95))
+    found: np.ndarray = find_peaks(-filled, prominence=max(0.25 * (high - low), 1e-6))[0]
+    return found[filled[found] <= low + 0.2 * (high - low)]
+
+
+def columns(opening: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return at most `count` frame numbers of a strip, and which of them show closing lips.
+
+    They are spaced along the motion; the nearest ones give way to frames in which the lips close, to half of them.
+    """
+    chosen, closing = spaced(opening, count), closings(opening)
+    if len(closing) > count // 2:
+        closing = closing[np.linspace(0, len(closing) - 1, count // 2).round().astype(int)]
+    for frame in closing:
+        free = np.flatnonzero(~np.isin(chosen, closing))
+        if frame not in chosen and len(free):
+            chosen[free[np.abs(chosen[free] - frame).argmin()]] = frame
+    chosen = np.unique(chosen)
+    return chosen, np.isin(chosen, closing)
+
+
+def write_row(path: Path, images: np.ndarray, marked: np.ndarray | None = None) -> Path:
+    """Write images (n, H, W, 3) uint8 side by side as one PNG; those `marked` (n,) have a coloured frame."""
+    framed = [image.copy() for image in images]
+    edge = max(1, images.shape[1] // 32)
+    for image, mark in zip(framed, np.zeros(len(images), bool) if marked is None else marked, strict=True):
+        if mark:
+            image[:edge] = image[-edge:] = MARK
+            image[:, :edge] = image[:, -edge:] = MARK
+    save_png(path, np.concatenate(framed, axis=1))
     return path
 
 

@@ -16,9 +16,7 @@ import numpy as np
 from talkmesh.contracts import GroundTruth
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import read_npz, write_npz
-
-LAST = 1e-4  # change of a weight below which the fit has converged
-STEPS = 2000
+from talkmesh.rig.bounded import bounded
 
 
 @dataclass(frozen=True)
@@ -50,27 +48,6 @@ class Transfer:
         poses = np.zeros((len(truth.weights), len(self.source)))
         poses[:, [self.source.index(name) for name in truth.names]] = truth.weights
         return GroundTruth(truth.fps, self.poses(poses), self.target)
-
-
-def bounded(quadratic: np.ndarray, linear: np.ndarray) -> np.ndarray:
-    """Return w (N, K) in [0, 1] that minimise 1/2 w'Gw - w'h for G (K, K) and each row h of `linear` (N, K).
-
-    Accelerated projected gradient (Beck and Teboulle 2009), restarted where it overshoots.
-    """
-    step = 1.0 / float(np.linalg.eigvalsh(quadratic)[-1])
-    now = np.clip(np.linalg.solve(quadratic, linear.T).T, 0, 1)
-    ahead, t = now, 1.0
-    for _ in range(STEPS):
-        after = np.clip(ahead - step * (ahead @ quadratic - linear), 0, 1)
-        if ((ahead - after) * (after - now)).sum() > 0:
-            t = 1.0
-        later = (1 + np.sqrt(1 + 4 * t * t)) / 2
-        ahead = after + (t - 1) / later * (after - now)
-        moved = float(np.abs(after - now).max(initial=0.0))
-        now, t = after, later
-        if moved < LAST:
-            break
-    return now
 
 
 def write_transfer(path: Path, transfer: Transfer) -> None:

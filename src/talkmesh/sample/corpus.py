@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from talkmesh import contracts
+from talkmesh import contracts, synthetic
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash, replacing, write_json
 from talkmesh.rig.anny import Identity, Look
@@ -38,6 +38,7 @@ benchmark; say so where you report them.
 `data/ground_truth/embedded/` holds the exact weights of the ARKit face shapes of every frame. `test.txt` lists the
 recordings kept for testing, `recordings.json` what is said in each.
 """
+SYNTHETIC = "Speaker, voice and exact meshes were made by talkmesh sample."
 
 
 @dataclass(frozen=True)
@@ -216,4 +217,5 @@ def _describe(folder: Path, recordings: list[Recording], done: dict[str, Any]) -
     ):
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
+    synthetic.mark(folder, SYNTHETIC)
     write_json(folder / "recordings.json", done)

@@ -20,7 +20,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from talkmesh import contracts
+from talkmesh import contracts, synthetic
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash, replacing, write_json
 from talkmesh.rig import Rig, write_rig
@@ -40,6 +40,7 @@ use them as if they were in the public domain (CC0). Results on them are results
 `data/ground_truth/{corpus}/<speaker>/<sentence>.npz` its weights, frame by frame. `test.txt` lists the sentences kept
 for testing: nobody says them in training.
 """
+SYNTHETIC = "Voices, faces and exact meshes were made by talkmesh sample."
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ def write_meshes(config: SampleConfig, root: Path = Path("."), corpus: str = "vo
     for name, text in (("README.md", README.format(corpus=corpus)), ("test.txt", "\n".join([*tests, ""]))):
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
+    synthetic.mark(folder, SYNTHETIC)
     missing = [person for name, person in persons.items() if name not in done]
     with tqdm(total=len(persons), initial=len(done), desc="sample", unit="speaker") as bar:
         for name in making.in_processes(

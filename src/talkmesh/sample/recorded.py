@@ -20,7 +20,7 @@ import numpy as np
 from scipy.signal import find_peaks
 from tqdm import tqdm
 
-from talkmesh import contracts
+from talkmesh import contracts, synthetic
 from talkmesh.curves import Curves, on_shapes, read_curves
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash, replacing, write_json
@@ -46,6 +46,7 @@ These videos show no real person. `talkmesh sample --curves` made them: the soun
 (their licence holds), the face was rendered by talkmesh. `data/ground_truth/{corpus}/` holds the weights of the face
 shapes of every frame. `test.txt` lists the takes kept for testing.
 """
+SYNTHETIC = "The face was rendered by talkmesh sample; speech and the motion of the face are recordings."
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ def write_recorded(config: SampleConfig, source: Source, root: Path = Path("."))
     ):
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
+    synthetic.mark(folder, SYNTHETIC)
     missing = [take for take in takes if take.curves.name not in done]
     seconds = sum(take.frames for take in missing) / config.fps
     log.info("corpus %s: %d takes to film, %.0f s", source.corpus, len(missing), seconds)

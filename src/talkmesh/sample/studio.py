@@ -10,7 +10,6 @@ V vertices, F faces, millimetres; x to the viewer's right, y up, z towards the c
 from __future__ import annotations
 
 import ctypes
-import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,7 +97,8 @@ class Studio:
         self.size, self.projection = size, projection
         self._fine = round(size * FINER)
         self.operator: sparse.csr_matrix = normal_operator(self.surface.faces, len(surface.rest))
-        self.gl = gl = _context(size)
+        self._context, self.gl = _context()
+        gl = self.gl
         self._programs = [_program(gl, VERTEX, source) for source in (OPAQUE, CUT_OUT)]
         self._depth_program = _program(gl, VERTEX, FLAT)
         self._screen = _program(gl, SCREEN_VERTEX, SCREEN_FRAGMENT)
@@ -157,6 +157,7 @@ class Studio:
 
     def film(self, vertices: np.ndarray) -> np.ndarray:
         """Return the picture (size, size, 3) uint8 of vertices (V, 3) in mm."""
+        self._context.make_current()
         gl, size = self.gl, self._fine
         self._move(vertices)
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._target)
@@ -180,6 +181,7 @@ class Studio:
         The mesh is drawn from each direction; a vertex is reached if nothing lies before it. What opens and shuts
         (mouth, eyes' parts that are not skin) keeps 1: its rest pose says nothing.
         """
+        self._context.make_current()
         gl, low, high = self.gl, vertices.min(0), vertices.max(0)
         centre, radius = (low + high) / 2, float(np.linalg.norm(high - low)) / 2
         normals = self._move(vertices)
@@ -217,19 +219,17 @@ class Studio:
         return np.where(self.surface.material == TEETH, mouth, reached)
 
 
-def _context(size: int) -> Any:
-    os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
+def _context() -> tuple[Any, Any]:
+    """Return a context and PyOpenGL's module of functions."""
     try:
-        from pyrender.platforms.egl import EGLPlatform
+        from talkmesh import opengl
 
-        platform = EGLPlatform(size, size)
-        platform.init_context()
-        platform.make_current()
+        context = opengl.context()
         from OpenGL import GL
     except Exception as error:  # PyOpenGL raises whatever the missing piece happens to raise
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TalkmeshError(NO_OPENGL.format(error=why)) from error
-    return GL
+    return context, GL
 
 
 def _program(gl: Any, vertex: str, fragment: str) -> int:
