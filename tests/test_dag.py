@@ -101,12 +101,17 @@ def test_foreach_expands_to_variants_and_methods(stages: list[dag.Stage]) -> Non
     assert {name.partition("@")[0] for name in names} == set(DECLARED) - SECOND - LISTED
 
 
-def stages_with(name: str, folder: Path) -> list[dag.Stage]:
-    """The stages of the project with a profile laid over it, in a copy."""
+def copy_project(folder: Path) -> None:
+    """Copy what says which stages there are."""
     for file in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / file, folder)
     (folder / ".dvc").mkdir()
     (folder / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+
+
+def stages_with(name: str, folder: Path) -> list[dag.Stage]:
+    """The stages of the project with a profile laid over it, in a copy."""
+    copy_project(folder)
     profile.apply(name, folder / "params.yaml", ROOT / "profiles")
     return dag.stages(folder)
 
@@ -281,12 +286,10 @@ def test_a_command_of_another_kind_is_refused() -> None:
 
 def test_a_listed_fast_path_is_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("dvc.yaml", "params.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / ".dvc").mkdir()
-    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    copy_project(tmp_path)
     path = tmp_path / "params.yaml"
-    path.write_text(path.read_text().replace("  methods: {}  ", "  methods: {ours_fast: full}  "))
+    listed = path.read_text().replace("\ndistil:\n  methods: {}", "\ndistil:\n  methods: {ours_fast: full}")
+    path.write_text(listed)
     stages = dag.stages(tmp_path)
     needs = {s.name for s in dag.wanted(stages, ["distil@ours_fast"])}
     assert {"transcoder@full", "regressor@cg", "render@cg", "crop"} <= needs

@@ -11,7 +11,7 @@ from talkmesh.errors import TalkmeshError
 from talkmesh.models import released
 from talkmesh.models.faceformer import positions
 from talkmesh.models.meshtalk import ContextModel, MultimodalEncoder, VertexUnet
-from talkmesh.models.speech import RATE
+from talkmesh.models.hearing import RATE
 from talkmesh.models.voca import SpeechToMesh
 
 V = 13

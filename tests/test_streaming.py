@@ -118,21 +118,23 @@ def test_settled_sooner_than_stated_never_later(bundle):
     assert len(felt)
 
 
-def test_an_hour_needs_the_memory_of_a_minute(bundle):
-    """The full path on an hour in pieces would take minutes; codes and the fast path take all the same windows."""
+def test_ten_times_the_sound_needs_no_more_memory(bundle, monkeypatch):
+    """As many windows as in an hour, by smaller ones; the fast path, which takes all the same windows."""
+    monkeypatch.setattr(coding, "WINDOW", 8)
+    monkeypatch.setattr(a, "CHUNK", 8)
     fast = dataclasses.replace(bundle, head=head_of())
-    piece = sound(30.0)
+    piece = sound(3.0)
 
     def peak(pieces: int) -> float:
         tracemalloc.start()
         frames = sum(len(v) for v in a.animate_pieces(fast, (piece for _ in range(pieces)), fast=True))
         top = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert frames == pieces * 30 * 25
+        assert frames == pieces * 3 * 25
         return top
 
-    minute, hour = peak(2), peak(120)
-    assert hour < 1.1 * minute + 1e6
+    peak(1)  # what is loaded once
+    assert peak(50) < 1.05 * peak(5) + 1e5  # 135 s more would be 8.6 MB as samples, 2.1 MB as features
 
 
 def test_smoothing_takes_jitter_and_adds_no_lag(bundle):

@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import math
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -231,7 +230,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _figures(source: Path) -> Mapping[str, float]:
+def _figures(source: Path) -> dict[str, float]:
     """Return the figures of the validation whose weights were kept, that of the lowest score."""
     if not (source / "curves.csv").exists():
         return {}

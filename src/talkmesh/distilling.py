@@ -46,7 +46,8 @@ def codes_seen(bundle: Bundle, real: Real, renders: Renders, count: int, seed: i
     share = min(count // 3 / lengths.sum(), 1.0)
     parts = []
     for clip, length in zip(real.clips, lengths, strict=True):
-        index = np.sort(rng.choice(length, max(round(share * length), 1), replace=False))
+        count_here = min(max(round(share * length), 1), int(clip.good.sum()))
+        index = np.sort(rng.choice(np.flatnonzero(clip.good), count_here, replace=False))
         own = torch.from_numpy(clip.colours)[None]
         parts.append(model.offsets_of_images(to_tensor(clip.images[index]), own))
         if clip.speech is not None and model.speech is not None:
@@ -89,7 +90,7 @@ def fit_head(
     weight[lips] += stage.model.lip_weight
     weight = (weight / weight.mean()).to(device)
 
-    def losses(rng: np.random.Generator) -> dict[str, Tensor]:
+    def losses(rng: np.random.Generator, part: float) -> dict[str, Tensor]:
         index = torch.from_numpy(rng.integers(held, len(codes), stage.batch))
         return head_loss(model, codes[index.to(device)], motion[index].to(device), weight)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,7 +25,7 @@ def write_transcoder(folder: Path, model: Transcoder, framing: Framing, fps: flo
     Of a pre-trained front end its configuration is kept too: the folder needs no download to be read.
     """
     write_model(folder, model, {"framing": dataclasses.asdict(framing), "fps": fps})
-    network = model.speech.front_end.network if model.speech is not None else None
+    network: Any = model.speech.front_end.network if model.speech is not None else None
     if network is not None:
         write_json(folder / FRONT_END, network.config.to_dict())
 
