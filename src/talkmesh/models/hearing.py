@@ -31,9 +31,12 @@ LOG_FLOOR = -12.0  # natural logarithm; posteriors below are noise
 LEVEL_HOP = 160  # samples between two measurements of loudness: 10 ms
 LEVEL_SMOOTH = 20  # of them are averaged, in dB: a syllable counts, a click hardly does
 LEVEL_AHEAD = 50  # the gain knows what comes within half a second: a sentence does not begin too loud
-LEVEL_FALL = 0.01  # dB a hop, 1 dB a second: a pause does not raise the room's noise
-LEVEL_FLOOR = -45.0  # dB of full scale; what is never louder is taken for silence
+LEVEL_FALL = 0.01  # dB a hop, 1 dB a second
+LEVEL_HOLD = 30.0  # dB; what is so far below the level is a pause, which does not raise the room's noise
+LEVEL_FLOOR = -50.0  # dB of full scale; what is never louder may be noise, and is raised less
+LEVEL_SLOPE = 3.0  # dB of gain less for each dB below the floor
 LEVEL_TARGET = -20.0  # dB of full scale, of the loudest syllables
+LEAST_GAIN = -20.0  # dB; a room's noise alone then lies below the floor of the spectrogram
 
 BLOCK, BEFORE, AFTER = 4 * RATE, RATE, RATE  # samples, of readers with attention
 REDO = 15 * HAMA_HOP  # samples, 0.3 s: what was read ahead is read again once this much more has been heard
@@ -97,37 +100,35 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
 class Leveller:
     """Brings speech to one loudness, from pieces and in order (see the constants above).
 
-    The level is the loudest syllable so far and half a second ahead, falling slowly. Dividing by it makes features
-    independent of the distance to the microphone, as the mean over a clip would, but for any length; and in a pause
-    noise stays noise, where a mean over the pause would raise it.
+    The level is the loudest syllable so far and half a second ahead, falling slowly while there is sound. Dividing by
+    it makes features independent of the distance to the microphone, as the mean over a clip would, but for any length;
+    and in a pause noise stays noise, where a mean over the pause would raise it. Where nothing was loud enough to be
+    speech, noise is turned down: it is to look like silence.
     """
 
     def __init__(self) -> None:
         self._held = np.zeros(0, np.float32)  # samples from the first one that has not been given out
         self._levels = np.zeros(0)  # dB, of their hops as far as they are measured
         self._recent = np.zeros(0)  # dB, of the hops just before those still to be measured
-        self._level, self._gain = LEVEL_FLOOR, np.nan
+        self._level, self._gain = -np.inf, np.nan
 
     def push(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
         """Take samples (S,), return those (S',) whose level is known; all that are left with `last`."""
         self._held = np.concatenate([self._held, samples.astype(np.float32)])
         self._measure()
         ready = len(self._levels) if last else max(len(self._levels) - LEVEL_AHEAD, 0)
-        if not len(self._levels):
-            gains, begin = np.zeros(0), self._level
-        else:
-            gains = self._levels[np.minimum(np.arange(ready) + LEVEL_AHEAD, len(self._levels) - 1)]
-            begin = (
-                self._gain
-                if np.isfinite(self._gain)
-                else self._levels[min(LEVEL_AHEAD, len(self._levels) - 1)]
-            )
+        ahead = np.minimum(np.arange(ready) + LEVEL_AHEAD, len(self._levels) - 1)
+        gains = _gain(self._levels[ahead])
+        begin = self._gain
+        if np.isnan(begin):  # nothing was given out yet
+            known = self._levels[: LEVEL_AHEAD + 1][-1:]
+            begin = float(_gain(known)[0]) if len(known) else LEAST_GAIN
         ends = np.concatenate([[begin], gains])
         ramp = np.arange(1, LEVEL_HOP + 1) / LEVEL_HOP
         decibels = (ends[:-1, None] + np.diff(ends)[:, None] * ramp).ravel()
         given = len(self._held) if last else ready * LEVEL_HOP
         decibels = np.concatenate([decibels, np.full(given - len(decibels), ends[-1])])
-        out = self._held[:given] * 10 ** ((LEVEL_TARGET - decibels) / 20)
+        out = self._held[:given] * 10 ** (decibels / 20)
         self._held, self._levels = self._held[given:], self._levels[ready:]
         self._gain = ends[-1] if len(gains) else self._gain
         return out.astype(np.float32)
@@ -142,11 +143,19 @@ class Leveller:
         recent = self._recent if len(self._recent) else np.full(LEVEL_SMOOTH - 1, loudness[0])
         joined = np.concatenate([recent, loudness])
         smooth = np.lib.stride_tricks.sliding_window_view(joined, LEVEL_SMOOTH).mean(1)
-        fall = LEVEL_FALL * np.arange(1, new + 1)
-        levels = np.maximum.accumulate(np.maximum(smooth + fall, self._level)) - fall
-        levels = np.maximum(levels, LEVEL_FLOOR)
-        self._recent, self._level = joined[-(LEVEL_SMOOTH - 1) :], float(levels[-1])
+        levels = np.empty(new)
+        for i, heard in enumerate(smooth.tolist()):
+            if heard > self._level - LEVEL_HOLD:
+                self._level = max(self._level - LEVEL_FALL, heard)
+            levels[i] = self._level
+        self._recent = joined[-(LEVEL_SMOOTH - 1) :]
         self._levels = np.concatenate([self._levels, levels])
+
+
+def _gain(level: np.ndarray) -> np.ndarray:
+    """Return the gain in dB for levels in dB: up to the target; below the floor less and less."""
+    below = np.maximum(LEVEL_FLOOR - level, 0)
+    return np.maximum(LEVEL_TARGET - np.maximum(level, LEVEL_FLOOR) - LEVEL_SLOPE * below, LEAST_GAIN)
 
 
 @dataclass(frozen=True)
