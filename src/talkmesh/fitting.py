@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from talkmesh.agreement import matching_gain, mismatch, shape_reader, shown_shapes
 from talkmesh.contracts import Renders
-from talkmesh.domains import Real, Sampler, neutral_images, to_images, to_tensor
+from talkmesh.domains import Clip, Real, Sampler, neutral_images, to_images, to_tensor
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash
 from talkmesh.framing import Framing, soft_mask
@@ -116,7 +116,7 @@ def fit_transcoder(
     _take_over(model, Path(stage.start))
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if model.speech is not None:
-        model.speech.measure(_codes(model, real, device))
+        model.speech.measure(_codes(model, real))
     loss = TranscoderLoss(stage.model, framing.size).to(device)
     b = stage.batch
     sampler = Sampler(real, renders, rig, framing, b.windows, b.window, b.frames, b.decoded, b.synthetic)
@@ -154,12 +154,9 @@ def _match_amplitude(model: Transcoder, real: Real, held_out: Real, reader: Tens
         for clip in clips:
             index = np.flatnonzero(clip.good)[::every]
             shapes.append(torch.from_numpy(clip.shapes[index]).to(device))
-            if source == 0:
-                own = torch.from_numpy(clip.colours)[None].to(device)
-                offsets.append(model.offsets_of_images(to_tensor(clip.images[index]).to(device), own))
-            elif model.speech is not None and clip.speech is not None:
-                fed = torch.from_numpy(clip.speech)[None].to(device)
-                offsets.append(model.offsets_of_speech(fed, len(clip.images))[0, index])
+            offset = _seen(model, clip, index) if source == 0 else _heard(model, clip, index)
+            if offset is not None:
+                offsets.append(offset)
         if offsets:
             model.gain[source] = matching_gain(model, torch.cat(offsets), torch.cat(shapes), reader)
 
@@ -179,13 +176,24 @@ def _take_over(model: Transcoder, folder: Path) -> None:
 
 
 @torch.no_grad()
-def _codes(model: Transcoder, real: Real, device: torch.device) -> Tensor:
+def _codes(model: Transcoder, real: Real) -> Tensor:
     """Return offset codes (N, C) of every eighth good frame of the speaker."""
-    seen = []
-    for clip in real.clips:
-        images = to_tensor(clip.images[np.flatnonzero(clip.good)[::8]]).to(device)
-        seen.append(model.offsets_of_images(images, torch.from_numpy(clip.colours)[None].to(device)))
-    return torch.cat(seen)
+    return torch.cat([_seen(model, clip, np.flatnonzero(clip.good)[::8]) for clip in real.clips])
+
+
+def _seen(model: Transcoder, clip: Clip, index: np.ndarray) -> Tensor:
+    """Return the offset codes (N, C) of these frames of a clip, from their pictures."""
+    device = model.neutral.device
+    own = torch.from_numpy(clip.colours)[None].to(device)
+    return model.offsets_of_images(to_tensor(clip.images[index]).to(device), own)
+
+
+def _heard(model: Transcoder, clip: Clip, index: np.ndarray) -> Tensor | None:
+    """Return the offset codes (N, C) of these frames of a clip, from its speech; None where it or E_A is missing."""
+    if model.speech is None or clip.speech is None:
+        return None
+    fed = torch.from_numpy(clip.speech)[None].to(model.neutral.device)
+    return model.offsets_of_speech(fed, len(clip.images))[0, index]
 
 
 def _transcoder_figures(
@@ -201,9 +209,9 @@ def _transcoder_figures(
         wanted = match_colours(images, own, model.colours[0]).clamp(0, 1)
         shapes.append(torch.from_numpy(clip.shapes[index]).to(device))
         offsets = {"image": model.offsets_of_images(images, own)}
-        if model.speech is not None and clip.speech is not None:
-            fed = torch.from_numpy(clip.speech)[None].to(device)
-            offsets["speech"] = model.offsets_of_speech(fed, len(clip.images))[0, index]
+        heard = _heard(model, clip, index)
+        if heard is not None:
+            offsets["speech"] = heard
         row = {}
         for name, offset in offsets.items():
             codes[name].append(offset)
@@ -281,9 +289,8 @@ def decoded_sheet(model: Transcoder, real: Real, columns: int = 10) -> np.ndarra
         rows[0].append(to_images(torch.lerp(images, matched, model.mask))[0])
         rows[1].append(to_images(model.real(seen))[0])
         rows[2].append(to_images(model.translated(seen, False))[0])
-        if model.speech is not None and clip.speech is not None:
-            fed = torch.from_numpy(clip.speech)[None].to(device)
-            heard = model.offsets_of_speech(fed, len(clip.images))[:, frame]
+        heard = _heard(model, clip, np.array([frame]))
+        if heard is not None:
             rows[3].append(to_images(model.real(heard))[0])
             rows[4].append(to_images(model.translated(heard, True))[0])
     return contact_sheet(np.stack([image for row in rows for image in row]), columns, scale=2)

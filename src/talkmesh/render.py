@@ -10,6 +10,8 @@ picture spans [0, width] x [0, height], so the centre of the first pixel is (0.5
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -118,16 +120,23 @@ def seamless(rig: Rig, operator: sparse.csr_matrix) -> sparse.csr_matrix:
 # ------------------------------------------------------------------------------------------------- pictures
 
 
-@functools.cache
-def _opengl() -> Any:
-    """Return the module `talkmesh.opengl` with its renderer at work."""
+@contextmanager
+def opening_opengl() -> Iterator[None]:
+    """Say what to install where OpenGL cannot be opened: a TalkmeshError in place of what happens to be raised."""
     try:
-        from talkmesh import opengl
-
-        opengl.renderer()
+        yield
     except Exception as error:  # PyOpenGL raises whatever the missing piece happens to raise
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TalkmeshError(NO_OPENGL.format(error=why)) from error
+
+
+@functools.cache
+def _opengl() -> Any:
+    """Return the module `talkmesh.opengl` with its renderer at work."""
+    with opening_opengl():
+        from talkmesh import opengl
+
+        opengl.renderer()
     return opengl
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from talkmesh.errors import TalkmeshError
-from talkmesh.render import NO_OPENGL, normal_operator, vertex_normals
+from talkmesh.render import normal_operator, opening_opengl, vertex_normals
 from talkmesh.sample.shaders import (
     BROW,
     CUT_OUT,
@@ -221,14 +221,11 @@ class Studio:
 
 def _context() -> tuple[Any, Any]:
     """Return a context and PyOpenGL's module of functions."""
-    try:
+    with opening_opengl():
         from talkmesh import opengl
 
         context = opengl.context()
         from OpenGL import GL
-    except Exception as error:  # PyOpenGL raises whatever the missing piece happens to raise
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TalkmeshError(NO_OPENGL.format(error=why)) from error
     return context, GL
 
 
