@@ -1,5 +1,6 @@
 """Pseudo ground truth, E_G(D_S(E_V(crop) - neutral)): ``python -m stages.pseudo pseudo``."""
 
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,15 @@ import numpy as np
 from tqdm import tqdm
 
 from talkmesh import params
+from talkmesh.amplitude import match_amplitude
 from talkmesh.animate import assemble, translate
 from talkmesh.contracts import PREDICTIONS, Track, read_crops, read_kept, write_prediction
-from talkmesh.domains import clip_colours
+from talkmesh.domains import clip_colours, read_real
 from talkmesh.framing import soft_mask
 from talkmesh.log import setup
 from talkmesh.strips import write_strip
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ def main(method: str) -> None:
     stage, track = params.section(PseudoStage, "pseudo"), params.section(Track, "track")
     parts = Path("models/transcoder") / stage.methods[method], Path(f"models/regressor/{track.name}")
     bundle = assemble(*parts, track.rig_file)
+    gain = match_amplitude(bundle, read_real(read_kept("train"), bundle.framing, None))
+    logger.info("%s: gain %.2f", method, gain)
     mask = soft_mask(bundle.framing)
     table = read_kept()
     for row in tqdm(list(table[table["split"].isin(stage.splits)].itertuples()), desc=method):

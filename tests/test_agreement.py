@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from talkmesh.agreement import matching_gain, mismatch, shape_reader, shown_shapes
+from talkmesh.agreement import mismatch, shape_reader, shown_shapes
 
 
 class World:
@@ -52,15 +52,3 @@ def test_mismatch_against_numpy_and_of_a_still_face():
     parts = [np.sqrt(((shown - wanted)[k, i] ** 2).mean() / (wanted[k, i] ** 2).mean()) for i in (0, 1)]
     assert float(mismatch(torch.from_numpy(shown), torch.from_numpy(wanted))) == pytest.approx(np.mean(parts))
     assert float(mismatch(torch.zeros(30, 2), torch.from_numpy(wanted))) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("paints", [0.8, 1.25])
-def test_the_gain_makes_up_for_what_the_translation_adds_or_lacks(paints):
-    torch.manual_seed(0)
-    world, seen, asked = World(), torch.randn(200, 6), torch.randn(100, 6)
-    reader = shape_reader(world, world.synthetic(seen), shapes_of(seen))
-    wanted = shapes_of(asked)
-    wanted[7] = float("nan")
-    gain = matching_gain(World(paints), asked, wanted, reader)
-    assert gain == pytest.approx(1 / paints, abs=0.02)
-    assert matching_gain(World(), asked, torch.zeros(100, 2), reader) == 1

@@ -15,8 +15,6 @@ from torch import Tensor
 from talkmesh.models.transcoder import Transcoder
 
 RIDGE = 1e-3  # of the variance of the codes
-GAINS = (0.5, 1.5)  # beyond, codes leave what decoders have learned
-HALVINGS = 7  # of that range: to within 0.01
 
 
 @torch.no_grad()
@@ -47,25 +45,6 @@ def mismatch(shown: Tensor, wanted: Tensor) -> Tensor:
     known = torch.isfinite(wanted).all(1)
     error, motion = (x[known].square().mean(0) for x in (shown - wanted, wanted))
     return (error / motion.clamp_min(1e-12)).sqrt().mean()
-
-
-@torch.no_grad()
-def matching_gain(model: Transcoder, offsets: Tensor, wanted: Tensor, reader: Tensor) -> float:
-    """Return the gain on offset codes (N, C) with which D_S opens the lips as much as the speaker did.
-
-    As much: the standard deviation of the inner gap is that of `wanted` (N, 2), lip shapes, NaN where unknown. It is
-    looked for between the `GAINS`; where the lips do not move, it is 1.
-    """
-    known = torch.isfinite(wanted).all(1)
-    offsets, aim = offsets[known], float(wanted[known, 0].std())
-    low, high = GAINS
-    if len(offsets) < 2 or aim == 0:
-        return 1.0
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        shown = torch.cat([shown_shapes(model, middle * part, reader) for part in offsets.split(64)])
-        low, high = (middle, high) if float(shown[:, 0].std()) < aim else (low, middle)
-    return (low + high) / 2
 
 
 def _seen(model: Transcoder, images: Tensor) -> Tensor:

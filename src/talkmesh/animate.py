@@ -5,7 +5,6 @@ T frames, V vertices, H x W pixels.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from talkmesh.files import replacing
 from talkmesh.framing import Framing
 from talkmesh.models.regressor import Regressor
 from talkmesh.models.speech import features
-from talkmesh.models.store import read_regressor, read_transcoder
+from talkmesh.models.store import read_regressor, read_transcoder, write_regressor, write_transcoder
 from talkmesh.models.transcoder import Transcoder
-from talkmesh.rig import Rig, read_rig
+from talkmesh.rig import Rig, read_rig, write_rig
 
 CHUNK = 64  # frames decoded at a time: bounds memory whatever the length
 
@@ -64,14 +63,12 @@ def assemble(transcoder: Path, regressor: Path, rig: Path) -> Bundle:
     return Bundle(model, read_regressor(regressor, opened.hash), opened, framing, fps)
 
 
-def write_bundle(folder: Path, transcoder: Path, regressor: Path, rig: Path) -> None:
-    """Copy the parts of a model into one folder that can be handed on."""
+def write_bundle(folder: Path, bundle: Bundle) -> None:
+    """Write a model into one folder that can be handed on."""
     with replacing(folder) as temporary:
-        for source, name in ((transcoder, "transcoder"), (regressor, "regressor")):
-            (temporary / name).mkdir(parents=True)
-            for file in ("weights.safetensors", "config.json"):
-                shutil.copy(source / file, temporary / name / file)
-        shutil.copy(rig, temporary / "rig.npz")
+        write_transcoder(temporary / "transcoder", bundle.transcoder, bundle.framing, bundle.fps)
+        write_regressor(temporary / "regressor", bundle.regressor, bundle.rig.hash)
+        write_rig(temporary / "rig.npz", bundle.rig)
 
 
 @torch.no_grad()
@@ -95,7 +92,7 @@ def animate(bundle: Bundle, samples: np.ndarray, frames: int | None = None) -> A
         )
     frames = frames or max(round(len(samples) / 16_000 * bundle.fps), 1)
     fed = torch.from_numpy(features(samples, frames, bundle.fps, model.config.speech))[None]
-    return _decode(bundle, model.offsets_of_speech(fed, frames)[0], of_speech=True)
+    return _decode(bundle, model.offsets_of_speech(fed, frames)[0])
 
 
 @torch.no_grad()
@@ -107,13 +104,13 @@ def translate(bundle: Bundle, images: np.ndarray, colours: np.ndarray) -> Animat
         bundle.transcoder.offsets_of_images(to_tensor(images[i : i + CHUNK]), own)
         for i in range(0, len(images), CHUNK)
     ]
-    return _decode(bundle, torch.cat(parts), of_speech=False)
+    return _decode(bundle, torch.cat(parts))
 
 
-def _decode(bundle: Bundle, offsets: torch.Tensor, of_speech: bool) -> Animation:
+def _decode(bundle: Bundle, offsets: torch.Tensor) -> Animation:
     vertices, translated, decoded = [], [], []
     for part in offsets.split(CHUNK):
-        face = bundle.transcoder.translated(part, of_speech)
+        face = bundle.transcoder.translated(part)
         vertices.append(bundle.regressor(face).numpy())
         translated.append(to_images(face))
         decoded.append(to_images(bundle.transcoder.real(part)))

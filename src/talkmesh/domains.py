@@ -20,7 +20,7 @@ from talkmesh.landmarks import CORNERS, INNER_LOWER, INNER_UPPER, LIPS
 from talkmesh.media import read_audio
 from talkmesh.models.images import colour_statistics, match_colours
 from talkmesh.models.speech import SpeechConfig, features
-from talkmesh.models.transcoder import Batch
+from talkmesh.models.transcoder import Batch, Transcoder
 from talkmesh.processes import processes
 from talkmesh.rig import Rig
 
@@ -117,6 +117,21 @@ def read_real(
     if own is None:
         own = clip_colours(read_crops(taken_from, crops), mask)
     return Real(opened, neutral, own, colours, fps)
+
+
+def seen_offsets(model: Transcoder, clip: Clip, index: np.ndarray) -> Tensor:
+    """Return the offset codes (N, C) of these frames of a clip, from their pictures."""
+    device = model.neutral.device
+    own = torch.from_numpy(clip.colours)[None].to(device)
+    return model.offsets_of_images(to_tensor(clip.images[index]).to(device), own)
+
+
+def heard_offsets(model: Transcoder, clip: Clip, index: np.ndarray) -> Tensor | None:
+    """Return the offset codes (N, C) of these frames of a clip, from its speech; None where it or E_A is missing."""
+    if model.speech is None or clip.speech is None:
+        return None
+    fed = torch.from_numpy(clip.speech)[None].to(model.neutral.device)
+    return model.offsets_of_speech(fed, len(clip.images))[0, index]
 
 
 def clip_colours(crop: Crops, mask: np.ndarray) -> np.ndarray:

@@ -14,9 +14,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from talkmesh.agreement import matching_gain, mismatch, shape_reader, shown_shapes
+from talkmesh.agreement import mismatch, shape_reader, shown_shapes
 from talkmesh.contracts import Renders
-from talkmesh.domains import Clip, Real, Sampler, neutral_images, to_images, to_tensor
+from talkmesh.domains import (
+    Real,
+    Sampler,
+    heard_offsets,
+    neutral_images,
+    seen_offsets,
+    to_images,
+    to_tensor,
+)
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash
 from talkmesh.framing import Framing, soft_mask
@@ -36,7 +44,6 @@ SOURCES = (
     "models",
 )  # a change of these makes checkpoints stale
 Curves = list[tuple[int, str, float, str]]
-MATCHED = 400  # frames that the gains of the translation are fitted to
 READ = 500  # renders that the reader of lip shapes is fitted to, at each validation
 
 
@@ -139,26 +146,7 @@ def fit_transcoder(
         return decoded_sheet(candidate, held_out)
 
     curves = fit(model, losses, validate, stage.train, work, log, "transcoder", rate_of, picture)
-    _match_amplitude(model, real, held_out, shape_reader(model, *shown))
     return model.cpu(), curves
-
-
-@torch.no_grad()
-def _match_amplitude(model: Transcoder, real: Real, held_out: Real, reader: Tensor) -> None:
-    """Set the gains of the translation: of faces on the clips learned from, of speech on those kept for validation,
-    for E_A knows the others by heart. No test clip has a part in it."""
-    device = model.gain.device
-    for source, clips in ((0, real.clips), (1, held_out.clips)):
-        offsets, shapes = [], []
-        every = max(sum(int(c.good.sum()) for c in clips) // MATCHED, 1)
-        for clip in clips:
-            index = np.flatnonzero(clip.good)[::every]
-            shapes.append(torch.from_numpy(clip.shapes[index]).to(device))
-            offset = _seen(model, clip, index) if source == 0 else _heard(model, clip, index)
-            if offset is not None:
-                offsets.append(offset)
-        if offsets:
-            model.gain[source] = matching_gain(model, torch.cat(offsets), torch.cat(shapes), reader)
 
 
 def _take_over(model: Transcoder, folder: Path) -> None:
@@ -178,22 +166,7 @@ def _take_over(model: Transcoder, folder: Path) -> None:
 @torch.no_grad()
 def _codes(model: Transcoder, real: Real) -> Tensor:
     """Return offset codes (N, C) of every eighth good frame of the speaker."""
-    return torch.cat([_seen(model, clip, np.flatnonzero(clip.good)[::8]) for clip in real.clips])
-
-
-def _seen(model: Transcoder, clip: Clip, index: np.ndarray) -> Tensor:
-    """Return the offset codes (N, C) of these frames of a clip, from their pictures."""
-    device = model.neutral.device
-    own = torch.from_numpy(clip.colours)[None].to(device)
-    return model.offsets_of_images(to_tensor(clip.images[index]).to(device), own)
-
-
-def _heard(model: Transcoder, clip: Clip, index: np.ndarray) -> Tensor | None:
-    """Return the offset codes (N, C) of these frames of a clip, from its speech; None where it or E_A is missing."""
-    if model.speech is None or clip.speech is None:
-        return None
-    fed = torch.from_numpy(clip.speech)[None].to(model.neutral.device)
-    return model.offsets_of_speech(fed, len(clip.images))[0, index]
+    return torch.cat([seen_offsets(model, clip, np.flatnonzero(clip.good)[::8]) for clip in real.clips])
 
 
 def _transcoder_figures(
@@ -209,7 +182,7 @@ def _transcoder_figures(
         wanted = match_colours(images, own, model.colours[0]).clamp(0, 1)
         shapes.append(torch.from_numpy(clip.shapes[index]).to(device))
         offsets = {"image": model.offsets_of_images(images, own)}
-        heard = _heard(model, clip, index)
+        heard = heard_offsets(model, clip, index)
         if heard is not None:
             offsets["speech"] = heard
         row = {}
@@ -288,9 +261,9 @@ def decoded_sheet(model: Transcoder, real: Real, columns: int = 10) -> np.ndarra
         matched = match_colours(images, own, model.colours[0]).clamp(0, 1)
         rows[0].append(to_images(torch.lerp(images, matched, model.mask))[0])
         rows[1].append(to_images(model.real(seen))[0])
-        rows[2].append(to_images(model.translated(seen, False))[0])
-        heard = _heard(model, clip, np.array([frame]))
+        rows[2].append(to_images(model.translated(seen))[0])
+        heard = heard_offsets(model, clip, np.array([frame]))
         if heard is not None:
             rows[3].append(to_images(model.real(heard))[0])
-            rows[4].append(to_images(model.translated(heard, True))[0])
+            rows[4].append(to_images(model.translated(heard))[0])
     return contact_sheet(np.stack([image for row in rows for image in row]), columns, scale=2)
