@@ -48,7 +48,7 @@ def clips(frames: int, still: bool = False) -> tuple[Real, np.ndarray]:
     good[5] = False
     colours = np.array([[0, 0, 0], [1, 1, 1]], np.float32)
     clip = Clip("a", images, colours, shapes, good, None)
-    return Real([clip], images[0], colours, colours, 25.0), shapes
+    return Real([clip], torch.zeros(3, 4, 4), colours, 25.0), shapes
 
 
 def bundle(paints: float) -> Bundle:

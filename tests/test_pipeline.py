@@ -27,7 +27,7 @@ TINY = {
             "decoder": [8, 8, 8, 8],
             "speech": {"front_end": "log_mel", "width": 16, "layers": 1},
         },
-        "batch": {"windows": 2, "window": 16, "frames": 2, "decoded": 1, "synthetic": 4},
+        "batch": {"windows": 2, "window": 16, "frames": 2, "decoded": 1, "synthetic": 4, "alike": 0.5},
         "train": {"steps": 6, "validate_every": 3, "warmup": 2},
     },
     "regressor": {"model": {"batch": 8}, "train": {"steps": 4, "validate_every": 2, "warmup": 2}},

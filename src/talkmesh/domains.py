@@ -20,12 +20,12 @@ from talkmesh.landmarks import CORNERS, INNER_LOWER, INNER_UPPER, LIPS
 from talkmesh.media import read_audio
 from talkmesh.models.images import colour_statistics, match_colours
 from talkmesh.models.speech import SpeechConfig, features
-from talkmesh.models.transcoder import Batch, Transcoder
-from talkmesh.processes import processes
-from talkmesh.rig import Rig
+from talkmesh.models.transcoder import Transcoder
 
 _CORNERS = [LIPS.index(i) for i in CORNERS]
 _UPPER = [LIPS.index(i) for i in INNER_UPPER]
+NEUTRALS = 16  # frames of other clips in the neutral image, one a clip
+ALIKE = 0.02  # neutral mouth widths; lips that are no further off, on average, are neutral too
 _LOWER = [LIPS.index(i) for i in INNER_LOWER]
 
 
@@ -65,11 +65,11 @@ class Clip:
 
 @dataclass(frozen=True)
 class Real:
-    """The filmed speaker: clips, the neutral image (H, W, 3) uint8 and the colour statistics all are matched to."""
+    """The filmed speaker: clips, the neutral image (3, H, W) in [0, 1], and the colour statistics (2, 3) all are
+    matched to."""
 
     clips: list[Clip]
-    neutral: np.ndarray
-    neutral_colours: np.ndarray
+    neutral: Tensor
     colours: np.ndarray
     fps: float
 
@@ -80,7 +80,11 @@ def read_real(
     speech: SpeechConfig | None,
     crops: Path = CROPS,
 ) -> Real:
-    """Open the clips of `table`. Colour statistics are taken over the mask, clip by clip."""
+    """Open the clips of `table`. Colour statistics are taken over the mask, clip by clip.
+
+    The neutral image is the mean of the neutral frame and the frames of other clips whose lips are where its lips are:
+    of one frame alone, noise and light would go into every offset code (eq. 1) as if they were expression.
+    """
     if table.empty:
         raise TalkmeshError(
             "no clip is left to learn from: look at data/clips/clips.csv and data/crops/crops.csv"
@@ -93,30 +97,36 @@ def read_real(
         )
     neutral, points = neutral_crop(speakers[names[0]], crops)
     mask, lips = soft_mask(framing), list(LIPS)
-    opened = []
+    opened, nearest = [], []
     fps = float(table["fps"].to_numpy(float)[0])
     for name in table["clip"].astype(str):
         crop = read_crops(name, crops)
         fed = None
         if speech is not None:
             fed = features(read_audio(clip_audio(name, crops)), len(crop.images), fps, speech)
-        opened.append(
-            Clip(
-                name,
-                crop.images,
-                clip_colours(crop, mask),
-                lip_shape(crop.landmarks[:, lips], points[lips]),
-                crop.good,
-                fed,
-            )
-        )
+        shapes = lip_shape(crop.landmarks[:, lips], points[lips])
+        opened.append(Clip(name, crop.images, clip_colours(crop, mask), shapes, crop.good, fed))
+        nearest.append((*_nearest_to_neutral(crop, points[lips], lips), opened[-1]))
     colours = np.median([c.colours for c in opened], axis=0).astype(np.float32)
     # the neutral frame is matched as the clip it was taken from, not by its own few colours
-    taken_from = speakers[names[0]].neutral_clip
-    own = next((c.colours for c in opened if c.name == taken_from), None)
-    if own is None:
-        own = clip_colours(read_crops(taken_from, crops), mask)
-    return Real(opened, neutral, own, colours, fps)
+    first = speakers[names[0]].neutral_clip
+    images, owns = [neutral], [clip_colours(read_crops(first, crops), mask)]
+    for distance, frame, clip in sorted(nearest, key=lambda found: found[0])[:NEUTRALS]:
+        if distance < ALIKE and clip.name != first:
+            images.append(clip.images[frame])
+            owns.append(clip.colours)
+    wanted = torch.from_numpy(colours)
+    mean = matched(to_tensor(np.stack(images)), torch.from_numpy(np.stack(owns)), wanted, mask).mean(0)
+    return Real(opened, mean, colours, fps)
+
+
+def _nearest_to_neutral(crop: Crops, neutral: np.ndarray, lips: list[int]) -> tuple[float, int]:
+    """Return how far the lips (40, 2) of the good frame nearest to the neutral ones are from them, in neutral mouth
+    widths, and which frame that is."""
+    width = np.linalg.norm(neutral[_CORNERS[1]] - neutral[_CORNERS[0]])
+    distances = np.linalg.norm(crop.landmarks[:, lips] - neutral, axis=-1).mean(1) / width
+    distances = np.where(crop.good & np.isfinite(distances), distances, np.inf)
+    return float(distances.min()), int(distances.argmin())
 
 
 def seen_offsets(model: Transcoder, clip: Clip, index: np.ndarray) -> Tensor:
@@ -156,108 +166,10 @@ def neutral_images(real: Real, renders: Renders, framing: Framing) -> tuple[Tens
     mask = soft_mask(framing)
     synthetic = colour_statistics(np.asarray(renders.images[:: max(len(renders.images) // 200, 1)]), mask)
     colours = torch.from_numpy(np.stack([real.colours, synthetic]))
-    own = torch.from_numpy(real.neutral_colours)[None]
-    first = matched(to_tensor(real.neutral)[None], own, colours[0], mask)
-    return torch.cat([first, to_tensor(renders.neutral)[None]]), colours
+    return torch.stack([real.neutral, to_tensor(renders.neutral)]), colours
 
 
 def matched(images: Tensor, own: Tensor, wanted: Tensor, mask: np.ndarray) -> Tensor:
     """Match colours (see `images.match_colours`) under the mask (H, W, 1); the grey around it stays."""
     moved = match_colours(images, own, wanted).clamp(0, 1)
     return torch.lerp(images, moved, torch.from_numpy(np.moveaxis(mask, -1, 0)))
-
-
-def _starts(good: np.ndarray, window: int) -> np.ndarray:
-    """Return where windows may begin: those that lie in the clip and hold a frame to learn from."""
-    known = np.concatenate([[0], np.cumsum(good)])
-    starts = np.arange(max(len(good) - window, 0) + 1)
-    return np.flatnonzero(known[np.minimum(starts + window, len(good))] > known[starts])
-
-
-class Sampler:
-    """Draws batches: real frames of a few windows of speech, and as many renders.
-
-    Parameters
-    ----------
-    real, renders, rig : the domains; the rig gives the lip shapes of the renders
-    windows : windows of speech a batch; window : their length in frames; frames : real images of each window;
-    decoded : those of them that are decoded, a divisor of `frames`; synthetic : renders a batch
-    """
-
-    def __init__(
-        self,
-        real: Real,
-        renders: Renders,
-        rig: Rig,
-        framing: Framing,
-        windows: int,
-        window: int,
-        frames: int,
-        decoded: int,
-        synthetic: int,
-    ) -> None:
-        if frames % decoded:
-            raise ValueError(f"transcoder.batch: decoded ({decoded}) must divide frames ({frames})")
-        self.real, self.renders = real, renders
-        self.windows, self.window, self.synthetic = windows, window, synthetic
-        self.frames, self.decoded = frames, decoded
-        deltas = rig.deltas[:, rig.landmarks, :2]
-        points = rig.neutral[rig.landmarks, :2] + np.einsum("nk,kld->nld", renders.poses, deltas)
-        self.shapes = lip_shape(points, rig.neutral[rig.landmarks, :2])
-        self.starts = [_starts(clip.good, window) for clip in real.clips]
-        self.weights = np.array(
-            [len(c.images) if len(s) else 0 for c, s in zip(real.clips, self.starts, strict=True)]
-        )
-        if not self.weights.any():
-            raise TalkmeshError(
-                "no frame is left to learn from: look at the column good of data/crops/crops.csv"
-            )
-        self.mask = soft_mask(framing)
-
-    def draw(self, rng: np.random.Generator, device: torch.device) -> Batch:
-        """Draw one batch, this process' share of it. Clips are drawn by length, frames among the good ones, renders
-        evenly."""
-        team = processes()
-        chosen = rng.choice(len(self.weights), self.windows, p=self.weights / self.weights.sum())
-        places = [self._place(int(index), rng) for index in chosen]
-        images, colours, shapes, window, frame, speech = [], [], [], [], [], []
-        for w, (index, start, picked) in enumerate(team.share(places)):
-            clip = self.real.clips[index]
-            images.append(clip.images[start + picked])
-            colours.append(np.repeat(clip.colours[None], self.frames, 0))
-            shapes.append(clip.shapes[start + picked])
-            window += [w] * self.frames
-            frame += picked.tolist()
-            if clip.speech is not None:
-                speech.append(self._speech(clip, start))
-        drawn = np.sort(team.share(rng.integers(0, len(self.renders.images), self.synthetic)))
-        own, wanted = torch.from_numpy(np.concatenate(colours)), torch.from_numpy(self.real.colours)
-        real = matched(to_tensor(np.concatenate(images)), own, wanted, self.mask)
-        return Batch(
-            real.to(device),
-            torch.from_numpy(np.concatenate(shapes)).to(device),
-            torch.arange(0, len(real), self.frames // self.decoded, device=device),
-            to_tensor(self.renders.images[drawn]).to(device),
-            torch.from_numpy(self.shapes[drawn]).to(device),
-            torch.tensor(window, device=device),
-            torch.tensor(frame, device=device),
-            self.window,
-            torch.from_numpy(np.stack(speech)).to(device) if speech else None,
-        )
-
-    def _place(self, index: int, rng: np.random.Generator) -> tuple[int, int, np.ndarray]:
-        """Draw a window of a clip: the clip, where the window begins, and its frames (`frames`,), among the good."""
-        start = int(rng.choice(self.starts[index]))
-        inside = np.flatnonzero(self.real.clips[index].good[start : start + self.window])
-        return index, start, rng.choice(inside, self.frames, replace=len(inside) < self.frames)
-
-    def _speech(self, clip: Clip, start: int) -> np.ndarray:
-        """Cut a window of speech; past the end of the clip it is padded with its last value or with silence."""
-        assert clip.speech is not None
-        if clip.speech.ndim == 1:  # samples
-            per_frame = 16_000 / self.real.fps
-            begin, size = round(start * per_frame), round(self.window * per_frame)
-            cut = clip.speech[begin : begin + size]
-            return np.pad(cut, (0, size - len(cut)))
-        cut = clip.speech[start : start + self.window]
-        return np.pad(cut, ((0, self.window - len(cut)), (0, 0)), mode="edge")

@@ -18,7 +18,6 @@ from talkmesh.agreement import mismatch, shape_reader, shown_shapes
 from talkmesh.contracts import Renders
 from talkmesh.domains import (
     Real,
-    Sampler,
     heard_offsets,
     neutral_images,
     seen_offsets,
@@ -34,11 +33,13 @@ from talkmesh.models.transcoder import Transcoder, TranscoderConfig, TranscoderL
 from talkmesh.preview import contact_sheet
 from talkmesh.processes import processes
 from talkmesh.rig import Rig
+from talkmesh.sampler import Sampler
 from talkmesh.train import Log, TrainConfig, device_of, fit
 
 SOURCES = (
     "fitting.py",
     "domains.py",
+    "sampler.py",
     "train.py",
     "processes.py",
     "models",
@@ -50,13 +51,15 @@ READ = 500  # renders that the reader of lip shapes is fitted to, at each valida
 @dataclass(frozen=True)
 class BatchConfig:
     """windows : windows of speech a step; window : their length in frames; frames : real images of each;
-    decoded : how many of them are decoded (a divisor of `frames`); synthetic : renders a step."""
+    decoded : how many of them are decoded (a divisor of `frames`); synthetic : renders a step; alike : share of them
+    that are drawn as often as the speaker makes their lip shapes, the rest evenly: two domains with one spread."""
 
     windows: int
     window: int
     frames: int
     decoded: int
     synthetic: int
+    alike: float
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,9 @@ def fit_transcoder(
         model.speech.measure(_codes(model, real))
     loss = TranscoderLoss(stage.model, framing.size).to(device)
     b = stage.batch
-    sampler = Sampler(real, renders, rig, framing, b.windows, b.window, b.frames, b.decoded, b.synthetic)
+    sampler = Sampler(
+        real, renders, rig, framing, b.windows, b.window, b.frames, b.decoded, b.synthetic, b.alike
+    )
 
     def losses(rng: np.random.Generator, part: float) -> dict[str, Tensor]:
         return loss(model, sampler.draw(rng, device), part)
