@@ -74,11 +74,13 @@ def _files(name: str, package: Path) -> Iterator[Path]:
 
 
 def _is_bare(path: Path) -> bool:
-    """Return whether a file has no more than a docstring and dunder names."""
+    """Return whether a file has no more than a docstring and dunder names (a module's ``__getattr__`` is one)."""
 
     def bare(node: ast.stmt) -> bool:
         if isinstance(node, ast.Expr):
             return isinstance(node.value, ast.Constant)
+        if isinstance(node, ast.FunctionDef):
+            return node.name.startswith("__")
         return isinstance(node, ast.Assign) and all(
             isinstance(t, ast.Name) and t.id.startswith("__") for t in node.targets
         )

@@ -7,8 +7,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from talkmesh import params
-from talkmesh.amplitude import match_amplitude
-from talkmesh.animate import animate, assemble, write_bundle
+from talkmesh.amplitude import matching_gain
+from talkmesh.animate import animate
+from talkmesh.bundle import assemble, load, write_bundle
 from talkmesh.contracts import PREDICTIONS, Track, clip_audio, read_kept, write_prediction
 from talkmesh.domains import read_real
 from talkmesh.log import setup
@@ -21,15 +22,18 @@ logger = logging.getLogger(__name__)
 def main(method: str) -> None:
     """Write models/bundles/<method> and predictions/<method>."""
     track = params.section(Track, "track")
-    variant = params.read()["animated"][method]
+    values = params.read()
     folder = Path("models/bundles") / method
-    parts = Path("models/transcoder") / variant, Path(f"models/regressor/{track.name}")
-    bundle = assemble(*parts, track.rig_file)
-    held_out = read_real(read_kept("val"), bundle.framing, bundle.transcoder.config.speech)
-    logger.info("%s: gain %.2f", method, match_amplitude(bundle, held_out))
-    write_bundle(folder, bundle)
+    parts = Path("models/transcoder") / values["animated"][method], Path(f"models/regressor/{track.name}")
+    untuned = assemble(*parts, track.rig_file)
+    held_out = read_real(read_kept("val"), untuned.framing, untuned.transcoder.config.speech)
+    gain = matching_gain(untuned, held_out)
+    logger.info("%s: gain %.2f", method, gain)
+    write_bundle(folder, *parts, track.rig_file, gain=gain, corpus=str(values["corpus"]))
+    bundle = load(folder)
     for row in tqdm(list(track.tests().itertuples()), desc=method):
-        animation = animate(bundle, read_audio(clip_audio(str(row.clip), track.sounds)), int(row.frames))
+        sound = read_audio(clip_audio(str(row.clip), track.sounds))
+        animation = animate(bundle, sound, int(row.frames), pictures=True)
         write_prediction(PREDICTIONS / method / f"{row.clip}.npz", animation.vertices, bundle.fps, bundle.rig)
         write_strip(PREDICTIONS / method, str(row.clip), animation.decoded, animation.translated)
 

@@ -2,14 +2,14 @@
 
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from talkmesh import params
-from talkmesh.amplitude import match_amplitude
+from talkmesh.amplitude import matching_gain
 from talkmesh.animate import assemble, translate
 from talkmesh.contracts import PREDICTIONS, Track, read_crops, read_kept, write_prediction
 from talkmesh.domains import clip_colours, read_real
@@ -33,8 +33,9 @@ def main(method: str) -> None:
     stage, track = params.section(PseudoStage, "pseudo"), params.section(Track, "track")
     parts = Path("models/transcoder") / stage.methods[method], Path(f"models/regressor/{track.name}")
     bundle = assemble(*parts, track.rig_file)
-    gain = match_amplitude(bundle, read_real(read_kept("train"), bundle.framing, None))
+    gain = matching_gain(bundle, read_real(read_kept("train"), bundle.framing, None))
     logger.info("%s: gain %.2f", method, gain)
+    bundle = replace(bundle, gain=gain)
     mask = soft_mask(bundle.framing)
     table = read_kept()
     for row in tqdm(list(table[table["split"].isin(stage.splits)].itertuples()), desc=method):

@@ -9,7 +9,7 @@ import pytest
 
 from talkmesh import cli
 
-COMMANDS = ("sample", "vocaset", "animate", "evaluate", "scores", "doctor", "profile", "models")
+COMMANDS = ("sample", "vocaset", "animate", "stream", "evaluate", "scores", "doctor", "profile", "models")
 
 
 def test_help_names_every_command_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,6 +59,8 @@ def test_help_starts_within_twelve_times_a_bare_python() -> None:
             "a.gif: unknown kind of output '.gif'; known are .mp4, .glb",
         ),
         (["animate", "here.wav", "-o", "a.npz", "--bundle", "nowhere"], "nowhere"),
+        (["stream", "--bundle", "nowhere"], "nowhere is no model bundle"),
+        (["stream", "--chunk", "0"], "--chunk is 0.01 to 10 seconds"),
         (["animate", ".", "-o", "out"], ". is a folder: say what to write with --to"),
         (
             ["animate", ".", "-o", "out", "--to", "glb,gif"],

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 DECLARED = dag.declared(ROOT / "dvc.yaml")
 PARAMS = params.read(ROOT / "params.yaml")
 SECOND = {"transfer", "unseen"}  # stages of the second topology, off by default
-COMPARED = {"baseline"}  # methods to compare with, off by default
+LISTED = {"baseline", "distil"}  # methods to compare with and fast paths, by their lists, empty by default
 
 
 def sections_of(name: str) -> list[tuple[type, str]]:
@@ -89,7 +89,8 @@ def test_profiles_fit_too(name: str, tmp_path: Path) -> None:
     assert set(values["animated"].values()) | set(values["pseudo"]["methods"].values()) <= set(
         values["variants"]
     )
-    made = {*values["animated"], *values["pseudo"]["methods"], *values["baseline"]["methods"]}
+    lists = [values["animated"], *(values[key]["methods"] for key in ("pseudo", "distil", "baseline"))]
+    made = {name for names in lists for name in names}
     assert set(values["methods"]) <= {*made, *values["reference"]["methods"]}
 
 
@@ -97,15 +98,20 @@ def test_foreach_expands_to_variants_and_methods(stages: list[dag.Stage]) -> Non
     names = {stage.name for stage in stages}
     assert {f"transcoder@{v}" for v in PARAMS["variants"]} <= names
     assert {f"evaluate@{m}" for m in PARAMS["methods"]} <= names
-    assert {name.partition("@")[0] for name in names} == set(DECLARED) - SECOND - COMPARED
+    assert {name.partition("@")[0] for name in names} == set(DECLARED) - SECOND - LISTED
 
 
-def stages_with(name: str, folder: Path) -> list[dag.Stage]:
-    """The stages of the project with a profile laid over it, in a copy."""
+def copy_project(folder: Path) -> None:
+    """Copy what says which stages there are."""
     for file in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / file, folder)
     (folder / ".dvc").mkdir()
     (folder / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+
+
+def stages_with(name: str, folder: Path) -> list[dag.Stage]:
+    """The stages of the project with a profile laid over it, in a copy."""
+    copy_project(folder)
     profile.apply(name, folder / "params.yaml", ROOT / "profiles")
     return dag.stages(folder)
 
@@ -127,7 +133,7 @@ def test_every_method_of_the_tables_is_one_profile_away(
 def test_the_second_topology_is_one_profile_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     stages = stages_with("second", tmp_path)
-    assert {stage.name.partition("@")[0] for stage in stages} == set(DECLARED) - COMPARED
+    assert {stage.name.partition("@")[0] for stage in stages} == set(DECLARED) - LISTED
     needs = {stage.name: {s.name for s in dag.wanted(stages, [stage.name])} for stage in stages}
     assert {"rig", "perform", "transfer@second"} <= needs["render@second"]
     assert {"render@second", "segment", "crop"} <= needs["transcoder@full"]
@@ -276,3 +282,15 @@ def test_deps_can_be_put_right_and_the_rest_of_dvc_yaml_stays(tmp_path: Path) ->
 def test_a_command_of_another_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="python -m stages"):
         dag.stage_file({"cmd": "bash run.sh"})
+
+
+def test_a_listed_fast_path_is_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    copy_project(tmp_path)
+    path = tmp_path / "params.yaml"
+    listed = path.read_text().replace("\ndistil:\n  methods: {}", "\ndistil:\n  methods: {ours_fast: full}")
+    path.write_text(listed)
+    stages = dag.stages(tmp_path)
+    needs = {s.name for s in dag.wanted(stages, ["distil@ours_fast"])}
+    assert {"transcoder@full", "regressor@cg", "render@cg", "crop"} <= needs
+    assert "distil@ours_fast" in {s.name for s in dag.wanted(stages, ["report"])}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from talkmesh.models.regressor import Regressor, RegressorConfig, augment, rmse
+from talkmesh.models.regressor import Regressor, RegressorConfig, augment, folded, rmse
 
 CONFIG = RegressorConfig("resnet18", 4, 0.0, 0.2, 4.0, 0.05, 0.03, 1.0)
 
@@ -40,3 +40,18 @@ def test_augmentation_of_zero_strength_is_the_identity():
     assert (moved - images).abs().mean() > 0.01
     torch.manual_seed(0)
     torch.testing.assert_close(augment(images, CONFIG), moved)
+
+
+def test_folded_is_the_same_function():
+    torch.manual_seed(0)
+    model = Regressor(CONFIG, torch.randn(7, 3))
+    torch.nn.init.normal_(model.vertices.weight)
+    model.train()
+    for _ in range(2):  # statistics of its own
+        model(torch.rand(4, 3, 32, 32) * torch.rand(1))
+    images = torch.rand(3, 3, 32, 32)
+    with torch.no_grad():
+        wanted = model.eval()(images)
+        got = folded(model)(images)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in model.modules())
+    torch.testing.assert_close(got, wanted, atol=1e-3, rtol=1e-4)

@@ -10,8 +10,8 @@ from slow_layers import arrays, randomised
 from talkmesh.errors import TalkmeshError
 from talkmesh.models import released
 from talkmesh.models.faceformer import positions
+from talkmesh.models.hearing import RATE
 from talkmesh.models.meshtalk import ContextModel, MultimodalEncoder, VertexUnet
-from talkmesh.models.speech import RATE
 from talkmesh.models.voca import SpeechToMesh
 
 V = 13

@@ -7,16 +7,8 @@ import pytest
 import torch
 
 from talkmesh.errors import TalkmeshError
-from talkmesh.models.speech import (
-    HAMA_HOP,
-    RATE,
-    SpeechConfig,
-    SpeechEncoder,
-    features,
-    frame_times,
-    phoneme_posteriors,
-    read_at,
-)
+from talkmesh.models.hearing import HAMA_HOP, RATE, frame_times, phoneme_posteriors, read_at
+from talkmesh.models.speech import SpeechConfig, SpeechEncoder, features
 
 CONFIG = SpeechConfig("log_mel", "", 2, 32, 2, 4, 3, 0.0)
 
@@ -50,7 +42,7 @@ def test_context_is_bounded():
     x = torch.randn(1, 60, 160)
     y = x.clone()
     y[:, 30] += 1
-    reach = CONFIG.layers * CONFIG.context + 4
+    reach = encoder.reach
     felt = ((encoder(x) - encoder(y)).abs().amax(-1)[0] > 1e-6).nonzero()[:, 0]
     assert felt.min() >= 30 - reach
     assert felt.max() <= 30 + reach
@@ -61,7 +53,7 @@ def test_window_equals_whole_inside():
     torch.manual_seed(0)
     encoder = SpeechEncoder(CONFIG, 8, 25.0).eval()
     x = torch.randn(1, 80, 160)
-    reach = CONFIG.layers * CONFIG.context + 4
+    reach = encoder.reach
     whole, window = encoder(x), encoder(x[:, 20:70])
     torch.testing.assert_close(
         window[:, reach:-reach], whole[:, 20 + reach : 70 - reach], atol=1e-5, rtol=1e-4
@@ -147,7 +139,51 @@ def test_wav2vec2_from_a_folder(checkpoint):
 
 
 def test_missing_checkpoint_says_what_to_do(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # else it is tried again and again
     config = dataclasses.replace(CONFIG, front_end="wav2vec2", checkpoint="no/such-checkpoint")
     with pytest.raises(TalkmeshError, match=r"no/such-checkpoint.*hama"):
         SpeechEncoder(config, 8, 25.0)
+
+
+def test_a_stored_front_end_needs_no_checkpoint(checkpoint, tmp_path, monkeypatch):
+    """The transcoder's folder holds the weights and the architecture of its wav2vec 2.0."""
+    from talkmesh.framing import Framing
+    from talkmesh.models.store import read_transcoder, write_transcoder
+    from test_transcoder import CONFIG as TRANSCODER
+    from test_transcoder import SIZE, model_of
+
+    speech = dataclasses.replace(CONFIG, front_end="wav2vec2", checkpoint=checkpoint)
+    model = model_of(
+        dataclasses.replace(TRANSCODER, speech=dataclasses.replace(speech, checkpoint=checkpoint))
+    )
+    write_transcoder(tmp_path / "t", model, Framing(SIZE, 2.0, 0.5, True), 25.0)
+    monkeypatch.setattr(
+        "transformers.AutoModel.from_pretrained", lambda *_: pytest.fail("asked for the checkpoint")
+    )
+    again, _, _ = read_transcoder(tmp_path / "t")
+    assert again.config == model.config
+    fed = torch.randn(1, 16_000)
+    torch.testing.assert_close(again.offsets_of_speech(fed, 25), model.offsets_of_speech(fed, 25))
+
+
+def test_a_trainable_front_end_is_heard_in_blocks(checkpoint):
+    """Shorter than a block: as in one go. Longer: the pieces do not matter."""
+    config = dataclasses.replace(CONFIG, front_end="wav2vec2", checkpoint=checkpoint)
+    encoder = SpeechEncoder(config, 8, 25.0).eval()
+    rng = np.random.default_rng(0)
+    for seconds in (2, 7):
+        samples = (0.1 * rng.standard_normal(seconds * RATE)).astype(np.float32)
+        frames, got = seconds * 25, []
+        for cuts in ([], [5_000, 30_000]):
+            listener = encoder.front_end.listener()
+            with torch.no_grad():
+                parts = [listener.push(piece) for piece in np.split(samples, cuts)] + [
+                    listener.finish(frames)
+                ]
+            got.append(np.concatenate([part for part in parts if len(part)]))
+        np.testing.assert_allclose(got[0], got[1], atol=1e-5)
+        if seconds == 2:
+            fed = torch.from_numpy(features(samples, frames, 25.0, config))[None]
+            with torch.no_grad():
+                whole = encoder.front_end(fed, frames)[0].numpy()
+            np.testing.assert_allclose(got[0], whole, atol=1e-4)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from talkmesh.animate import CHUNK, Bundle
+from talkmesh.animate import CHUNK
+from talkmesh.bundle import Bundle
 from talkmesh.domains import Real, heard_offsets, lip_shape, seen_offsets
 
 GAINS = (0.4, 1.6)  # beyond, codes leave what decoders have learned
@@ -17,8 +18,8 @@ FRAMES = 400  # looked at
 
 
 @torch.no_grad()
-def match_amplitude(bundle: Bundle, real: Real) -> float:
-    """Set the gain of the translation so that the mesh opens the lips as far as the speaker did, and return it.
+def matching_gain(bundle: Bundle, real: Real) -> float:
+    """Return the gain of the translation with which the mesh opens the lips as far as the speaker did.
 
     As far: the standard deviation of the inner lip gap, in neutral mouth widths, is that of the landmarks. Codes are
     those of speech where the model has E_A, else those of faces. The least error would not do for the first: where
@@ -40,8 +41,7 @@ def match_amplitude(bundle: Bundle, real: Real) -> float:
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if _opening(bundle, middle * offsets) < aim else (low, middle)
-    model.gain.fill_((low + high) / 2)
-    return float(model.gain)
+    return (low + high) / 2
 
 
 def _opening(bundle: Bundle, offsets: torch.Tensor) -> float:

@@ -20,10 +20,23 @@ From nothing to a talking face, in the project's folder:
   talkmesh scores                        the scores, and where to look and listen
 With a trained model:
   talkmesh animate line.wav -o line.mp4  let the character say it; also .glb, .usdc, .csv, .npz, a folder of OBJ
+  talkmesh stream < line.wav             the same while the sound comes in
 Meshes of another method:
   talkmesh evaluate --help               the same metrics for any (frames, V, 3) files
 Your own videos:
   put them in data/raw/<corpus>/<speaker>/, set `corpus:` in params.yaml, run `dvc repro`
+"""
+STREAM = """\
+Animate while somebody speaks: sound on standard input, one line of JSON a frame on standard output.
+
+Input: bare samples, 16 kHz, one channel, 16 bits (s16le), or such a WAV file. Output: a first line that says rate,
+rig and names; then {"frame", "time", "weights"} a frame, or "vertices" in mm where the bundle has no fast path or
+--vertices is given. `-o FILE.npz` writes the whole as `talkmesh animate -o FILE.npz` does, when the sound has ended.
+
+examples:
+  ffmpeg -i line.mp3 -ar 16000 -ac 1 -f s16le - | talkmesh stream > line.jsonl
+  arecord -r 16000 -f S16_LE -c 1 -t raw | talkmesh stream --lookahead 0.2
+  talkmesh stream --lookahead 0.4 -o line.npz < line.wav
 """
 PROFILE = """\
 Lay profiles/NAME.yaml over params.yaml, in place; comments stay. `git diff params.yaml` shows what changed,
@@ -148,6 +161,28 @@ def _parser() -> argparse.ArgumentParser:
     speech.add_arguments(
         command("animate", speech.run, "let the character say a sound file, in any format", speech.TEXT)
     )
+    stream = command("stream", _stream, "animate while somebody speaks", STREAM)
+    stream.add_argument(
+        "--lookahead", type=float, default=0.4, metavar="SECONDS",
+        help="sound to wait for before a frame is given out; more is better (default: %(default)s)",
+    )  # fmt: skip
+    stream.add_argument(
+        "--chunk", type=float, default=0.2, metavar="SECONDS",
+        help="sound taken at a time; less is sooner, and costs more (default: %(default)s)",
+    )  # fmt: skip
+    stream.add_argument(
+        "--smooth", type=float, default=0.0, metavar="FRAMES",
+        help="Gaussian smoothing over time, standard deviation (default: none)",
+    )  # fmt: skip
+    stream.add_argument("--vertices", action="store_true", help="vertices in mm, not weights of shapes")
+    stream.add_argument("--full", action="store_true", help="the full path, also where there is a fast one")
+    stream.add_argument(
+        "-o", "--out", type=Path, metavar="OUT", help=".jsonl or .npz; default: standard output"
+    )
+    stream.add_argument(
+        "--bundle", type=Path, default=Path("models/bundles/ours"), metavar="FOLDER",
+        help="the trained model (default: %(default)s)",
+    )  # fmt: skip
     command("scores", _scores, "print the scores of the last run, and where to look")
     evaluate = command("evaluate", _evaluate, "score meshes of any method, yours or another's", EVALUATE)
     evaluate.add_argument("--predictions", type=Path, metavar="DIR", required=True, help="what is scored")
@@ -225,6 +260,22 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.csv:
         write_table(arguments.csv, per_clip)
     print(to_json(result) if arguments.json else foreign.as_text(result))
+
+
+def _stream(arguments: argparse.Namespace) -> None:
+    if arguments.out and arguments.out.suffix not in (".jsonl", ".npz"):
+        raise TalkmeshError(f"{arguments.out}: what is written must end in .jsonl or .npz")
+    if not 0.01 <= arguments.chunk <= 10:
+        raise TalkmeshError(f"talkmesh stream: --chunk is 0.01 to 10 seconds; got {arguments.chunk:g}")
+    _speak()
+    from talkmesh.bundle import load
+    from talkmesh.streaming import Stream, frames_of, read_chunks, write_frames
+
+    bundle = load(arguments.bundle)
+    fast = False if arguments.full else None
+    stream = Stream(bundle, arguments.lookahead, smooth=arguments.smooth, fast=fast)
+    frames = frames_of(stream, read_chunks(sys.stdin.buffer, arguments.chunk))
+    write_frames(arguments.out, frames, bundle, vertices=arguments.vertices)
 
 
 def _vocaset(arguments: argparse.Namespace) -> None:

@@ -266,9 +266,9 @@ def decoded_sheet(model: Transcoder, real: Real, columns: int = 10) -> np.ndarra
         matched = match_colours(images, own, model.colours[0]).clamp(0, 1)
         rows[0].append(to_images(torch.lerp(images, matched, model.mask))[0])
         rows[1].append(to_images(model.real(seen))[0])
-        rows[2].append(to_images(model.translated(seen))[0])
+        rows[2].append(to_images(model.synthetic(seen))[0])
         heard = heard_offsets(model, clip, np.array([frame]))
         if heard is not None:
             rows[3].append(to_images(model.real(heard))[0])
-            rows[4].append(to_images(model.translated(heard))[0])
+            rows[4].append(to_images(model.synthetic(heard))[0])
     return contact_sheet(np.stack([image for row in rows for image in row]), columns, scale=2)

@@ -14,7 +14,7 @@ from talkmesh.params import PARAMS
 
 PROFILES = Path("profiles")
 # a profile may add names to these; elsewhere keys must exist
-OPEN = ("variants", "animated", "pseudo.methods", "baseline.methods")
+OPEN = ("variants", "animated", "pseudo.methods", "distil.methods", "baseline.methods")
 
 
 def available(folder: Path = PROFILES) -> dict[str, str]:

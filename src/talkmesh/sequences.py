@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from talkmesh.contracts import CLIPS, RAW, Track, read_kept
-from talkmesh.models.speech import RATE, SpeechConfig, features
+from talkmesh.models.hearing import RATE
+from talkmesh.models.speech import SpeechConfig, features
 from talkmesh.rig import Rig
 from talkmesh.spoken import NothingToLearnFrom, Spoken, carried_to, exact, predicted, recorded
 

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,28 @@ class Regressor(nn.Module):
         self.register_buffer("neutral", neutral)
 
     def forward(self, images: Tensor) -> Tensor:
-        offsets = self.vertices(self.body(images * 2 - 1))
-        return self.neutral + offsets.float().view(len(images), -1, 3)
+        return self.place(self.read(images))
+
+    def read(self, images: Tensor) -> Tensor:
+        """Return what the last layer is given (B, 512)."""
+        return self.body(images * 2 - 1)
+
+    def place(self, read: Tensor) -> Tensor:
+        """Return the vertices (B, V, 3) of what was read (B, 512)."""
+        return self.neutral + self.vertices(read).float().view(len(read), -1, 3)
+
+
+def folded(model: Regressor) -> Regressor:
+    """Put the normalisations of a trained regressor into the convolutions before them, in place: the same function
+    for less work. It cannot be trained or stored after that."""
+    pairs = (("conv1", "bn1"), ("conv2", "bn2"), ("0", "1"))  # the last: where a block changes its size
+    for part in list(model.body.modules()):
+        for name, norm in pairs:
+            layer, after = (part._modules.get(n) for n in (name, norm))
+            if isinstance(layer, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
+                part._modules[name] = fuse_conv_bn_eval(layer, after)
+                part._modules[norm] = nn.Identity()
+    return model
 
 
 def rmse(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from talkmesh.errors import TalkmeshError
 from talkmesh.models.faceformer import FaceFormer, FaceFormerConfig
+from talkmesh.models.hearing import RATE
 from talkmesh.models.meshtalk import HIDDEN, ContextModel, MultimodalEncoder, VertexUnet
-from talkmesh.models.speech import RATE
 from talkmesh.models.voca import SpeechToMesh
 
 

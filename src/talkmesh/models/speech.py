@@ -10,7 +10,6 @@ B batch, S samples, T video frames, F features, D model width, C code.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,19 +19,31 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from talkmesh.errors import TalkmeshError
+from talkmesh.models.hearing import (
+    AFTER,
+    BEFORE,
+    BLOCK,
+    LEVEL_TARGET,
+    MELS,
+    PHONEMES,
+    POSTERIORS,
+    RATE,
+    SPECTROGRAM,
+    Listener,
+    Reader,
+    frame_times,
+    levelled,
+)
 
-RATE = 16_000  # Hz
-HAMA_HOP = 320  # samples between two phoneme posteriors: 20 ms, centred on multiples of the hop
-MEL_HOP = 160  # samples between two mel frames: 10 ms, centred
-MELS = 80
-PHONEMES = 191  # hama's classes
-LOG_FLOOR = -12.0  # natural logarithm; posteriors below are noise
+LOUDNESS = 10 ** (LEVEL_TARGET / 20)  # about the standard deviation of levelled speech
+KERNEL = 9  # frames, of the convolution by which positions enter
 
 
 @dataclass(frozen=True)
 class SpeechConfig:
     """front_end : `hama` phoneme posteriors, `log_mel`, both side by side, or `wav2vec2` (any wav2vec 2.0, HuBERT or
-    WavLM checkpoint through transformers, as in the paper; a download); checkpoint : its hub name or folder;
+    WavLM checkpoint through transformers, as in the paper; a download); checkpoint : its hub name or folder,
+    or a config.json alone for random weights;
     per_frame : feature vectors read per video frame, spread evenly over it; context : frames that attention sees to
     either side, per layer."""
 
@@ -46,45 +57,12 @@ class SpeechConfig:
     dropout: float
 
 
-def frame_times(frames: int, fps: float, per_frame: int) -> np.ndarray:
-    """Return the (frames * per_frame,) times in seconds at which features are read: no drift, whatever the rate."""
-    return (np.arange(frames * per_frame) + 0.5) / (fps * per_frame)
-
-
-def read_at(features: np.ndarray, hop: int, times: np.ndarray) -> np.ndarray:
-    """Linear interpolation of features (N, F), centred on multiples of `hop` samples, at `times` (M,): (M, F)."""
-    position = np.clip(times * RATE / hop, 0, len(features) - 1)
-    low = np.minimum(position.astype(int), max(len(features) - 2, 0))
-    part = (position - low)[:, None].astype(np.float32)
-    return features[low] * (1 - part) + features[np.minimum(low + 1, len(features) - 1)] * part
-
-
-@functools.cache
-def _hama() -> object:
-    from hama.asr import ASRModel
-
-    return ASRModel()
-
-
-def phoneme_posteriors(samples: np.ndarray) -> np.ndarray:
-    """Return the log posteriors (N, 191) of hama's phoneme classes, one every 20 ms, scaled to about [-1, 1]."""
-    model: object = _hama()
-    feeds = {
-        model._waveform_input_name: samples[None].astype(np.float32),  # type: ignore[attr-defined]
-        model._waveform_lengths_input_name: np.array([len(samples)]),  # type: ignore[attr-defined]
-    }
-    outputs = model.session.run([model._log_probs_output_name], feeds)  # type: ignore[attr-defined]
-    # the engine reuses its output buffer, so the copy that the arithmetic makes is needed
-    return np.maximum(np.array(outputs[0][0], np.float32), LOG_FLOOR) / (-LOG_FLOOR / 2) + 1
-
-
-def log_mel(samples: np.ndarray) -> np.ndarray:
-    """Return the log-mel spectrogram (N, 80), one frame every 10 ms, level-normalised over the clip."""
-    import torchaudio
-
-    transform = torchaudio.transforms.MelSpectrogram(RATE, n_fft=400, hop_length=MEL_HOP, n_mels=MELS)
-    mel = torch.log(transform(torch.from_numpy(samples.astype(np.float32))).T + 1e-5).numpy()
-    return ((mel - mel.mean()) / 4.0).astype(np.float32)
+def check_sound(samples: np.ndarray) -> None:
+    """Raise a `TalkmeshError` unless samples are (S,), finite and at least 0.1 s."""
+    if samples.ndim != 1 or len(samples) < RATE // 10:
+        raise TalkmeshError(f"the sound is too short: {samples.size / RATE:.2f} s, at least 0.1 s is needed")
+    if not np.isfinite(samples).all():
+        raise TalkmeshError("the sound holds NaN or infinite samples")
 
 
 def features(samples: np.ndarray, frames: int, fps: float, config: SpeechConfig) -> np.ndarray:
@@ -97,28 +75,27 @@ def features(samples: np.ndarray, frames: int, fps: float, config: SpeechConfig)
 
     Returns
     -------
-    (frames, F) float32; but for `wav2vec2` the standardised samples (S,) for `wav2vec2`, whose network is part
-    of the model and reads them at the frame times itself.
+    (frames, F) float32; but for `wav2vec2` the levelled samples (S,), whose network is part of the model and reads
+    them at the frame times itself.
 
     Raises
     ------
     TalkmeshError
         If the sound is shorter than 0.1 s or holds NaN.
     """
-    if samples.ndim != 1 or len(samples) < RATE // 10:
-        raise TalkmeshError(f"the sound is too short: {samples.size / RATE:.2f} s, at least 0.1 s is needed")
-    if not np.isfinite(samples).all():
-        raise TalkmeshError("the sound holds NaN or infinite samples")
-    samples = samples.astype(np.float32)
+    check_sound(samples)
     if config.front_end == "wav2vec2":
-        return (samples - samples.mean()) / (samples.std() + 1e-5)
-    times = frame_times(frames, fps, config.per_frame)
-    read = []
-    if "hama" in config.front_end:
-        read.append(read_at(phoneme_posteriors(samples), HAMA_HOP, times))
-    if "log_mel" in config.front_end:
-        read.append(read_at(log_mel(samples), MEL_HOP, times))
-    return np.concatenate(read, 1).reshape(frames, -1).astype(np.float32)
+        return levelled(samples) / LOUDNESS
+    listener = Listener(readers(config), fps, config.per_frame)
+    parts = [listener.push(samples)]
+    parts.append(listener.finish(max(frames, listener.frames)))
+    return np.concatenate([part for part in parts if len(part)])[:frames]
+
+
+def readers(config: SpeechConfig) -> list[Reader]:
+    """Return the fixed front ends of a configuration."""
+    chosen = [(POSTERIORS, "hama"), (SPECTROGRAM, "log_mel")]
+    return [reader for reader, name in chosen if name in config.front_end]
 
 
 class FrontEnd(nn.Module):
@@ -150,6 +127,21 @@ class FrontEnd(nn.Module):
         high = (low + 1).clamp(max=hidden.shape[1] - 1)
         return (hidden[:, low] * (1 - part) + hidden[:, high] * part).reshape(len(hidden), frames, -1)
 
+    def listener(self) -> Listener:
+        """Return what gives the features of frames in order, from the first sample on, as sound arrives."""
+        if self.network is None:
+            return Listener(readers(self.config), self.fps, self.config.per_frame)
+        # this network sees all it is given, so it is given what it had in training: a few seconds
+        hidden = Reader(self._hidden, 320, 200, BLOCK, BEFORE, AFTER)
+        return Listener([hidden], self.fps, self.config.per_frame)
+
+    @torch.inference_mode()
+    def _hidden(self, samples: np.ndarray) -> np.ndarray:
+        assert self.network is not None
+        fed = torch.from_numpy(samples / LOUDNESS)[None].to(next(self.network.parameters()).device)
+        fed = functional.pad(fed, (0, max(400 - fed.shape[1], 0)))  # one window of its first layers
+        return self.network(fed).last_hidden_state[0].float().cpu().numpy()
+
 
 class SpeechEncoder(nn.Module):
     """E_A: features (B, T, F) or samples (B, S) to codes (B, T, C).
@@ -167,7 +159,9 @@ class SpeechEncoder(nn.Module):
         self.config = config
         self.front_end = FrontEnd(config, fps)
         self.embed = nn.Linear(self.front_end.width, config.width)
-        self.position = nn.Conv1d(config.width, config.width, 9, padding=4, groups=config.width)
+        self.position = nn.Conv1d(
+            config.width, config.width, KERNEL, padding=KERNEL // 2, groups=config.width
+        )
         layer = nn.TransformerEncoderLayer(
             config.width,
             config.heads,
@@ -188,8 +182,17 @@ class SpeechEncoder(nn.Module):
         self.mean.copy_(codes.mean(0))
         self.spread.copy_(codes.var(0).mean().sqrt())
 
+    @property
+    def reach(self) -> int:
+        """Frames to either side on which a code depends: windows with this margin compute the same as the whole."""
+        return self.config.layers * self.config.context + KERNEL // 2
+
     def forward(self, x: Tensor, frames: int | None = None) -> Tensor:
-        x = self.embed(self.front_end(x, frames))  # (B, T, D)
+        return self.encode(self.front_end(x, frames))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Turn features (B, T, F) into codes (B, T, C)."""
+        x = self.embed(x)  # (B, T, D)
         x = x + functional.gelu(self.position(x.transpose(1, 2)).transpose(1, 2))
         index = torch.arange(x.shape[1], device=x.device)
         far = (index[:, None] - index[None]).abs() > self.config.context  # (T, T), True = not seen
@@ -198,10 +201,15 @@ class SpeechEncoder(nn.Module):
 
 def _pretrained(checkpoint: str) -> tuple[nn.Module, int]:
     """Load a wav2vec 2.0 family checkpoint from the hub or a folder, its convolutional part frozen, and its width."""
-    from transformers import AutoModel
+    from transformers import AutoConfig, AutoModel
 
     try:
-        model = AutoModel.from_pretrained(checkpoint)
+        if checkpoint.endswith(
+            "config.json"
+        ):  # what a stored model has of it: its weights are with the others
+            model = AutoModel.from_config(AutoConfig.from_pretrained(checkpoint))
+        else:
+            model = AutoModel.from_pretrained(checkpoint)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise TalkmeshError(

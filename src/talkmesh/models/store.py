@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from talkmesh import params
 from talkmesh.errors import TalkmeshError
+from talkmesh.files import write_json
 from talkmesh.framing import Framing
 from talkmesh.models.folder import fill_model, read_model, write_model
 from talkmesh.models.regressor import Regressor, RegressorConfig
 from talkmesh.models.transcoder import Transcoder, TranscoderConfig
 
+FRONT_END = "front_end/config.json"  # of a transcoder whose front end is a pre-trained network
+
 
 def write_transcoder(folder: Path, model: Transcoder, framing: Framing, fps: float) -> None:
-    """Write a transcoder with the framing and frame rate it is made for."""
+    """Write a transcoder with the framing and frame rate it is made for.
+
+    Of a pre-trained front end its configuration is kept too: the folder needs no download to be read.
+    """
     write_model(folder, model, {"framing": dataclasses.asdict(framing), "fps": fps})
+    network: Any = model.speech.front_end.network if model.speech is not None else None
+    if network is not None:
+        write_json(folder / FRONT_END, network.config.to_dict())
 
 
 def read_transcoder(folder: Path) -> tuple[Transcoder, Framing, float]:
@@ -25,7 +35,12 @@ def read_transcoder(folder: Path) -> tuple[Transcoder, Framing, float]:
     config, extra, weights = read_model(folder, TranscoderConfig)
     framing = params.build(Framing, extra["framing"], f"{folder}: framing")
     shapes = (weights[name] for name in ("neutral", "colours", "mask"))
-    model = Transcoder(config, framing.size, extra["fps"], *(torch.zeros_like(t) for t in shapes))
+    own = config
+    if (folder / FRONT_END).exists():
+        speech = dataclasses.replace(config.speech, checkpoint=str(folder / FRONT_END))
+        own = dataclasses.replace(config, speech=speech)
+    model = Transcoder(own, framing.size, extra["fps"], *(torch.zeros_like(t) for t in shapes))
+    model.config = config
     fill_model(folder, model, weights)
     return model, framing, float(extra["fps"])
 

@@ -136,15 +136,11 @@ class Transcoder(nn.Module):
     fps : frame rate of the clips, which ties E_A to time
     neutral : (2, 3, H, W) neutral images of the real and the synthetic domain, in [0, 1], colours matched
     colours : (2, 2, 3) mean and standard deviation of the colours of both domains
-
-    `gain`: how large D_S takes the speaker's offset codes, 1 until `amplitude.match_amplitude` has found it. Eq. 1
-    says where zero is in both domains, and nothing says how long the same expression is in each.
     """
 
     neutral: Tensor
     colours: Tensor
     mask: Tensor  # (1, H, W) in [0, 1]
-    gain: Tensor
 
     def __init__(
         self, config: TranscoderConfig, size: int, fps: float, neutral: Tensor, colours: Tensor, mask: Tensor
@@ -161,7 +157,6 @@ class Transcoder(nn.Module):
         self.register_buffer("neutral", neutral)
         self.register_buffer("colours", colours)
         self.register_buffer("mask", mask)
-        self.register_buffer("gain", torch.ones(()))
 
     def look(self, images: Tensor, domain: int) -> Tensor:
         """Return what E_V sees of images (B, 3, H, W) of a domain (0 real, 1 synthetic): masked luminance."""
@@ -190,10 +185,6 @@ class Transcoder(nn.Module):
         if self.speech is None:
             raise ValueError("this transcoder was trained without speech (image_only)")
         return self.speech(features, frames)
-
-    def translated(self, offsets: Tensor) -> Tensor:
-        """Return D_S's pictures (B, 3, H, W) of offset codes (B, C) of the speaker's face or speech."""
-        return self.synthetic(self.gain * offsets)
 
 
 def distance(a: Tensor, b: Tensor, norm: Norm, weight: Tensor | None = None) -> Tensor:
