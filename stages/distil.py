@@ -53,7 +53,7 @@ def main(method: str) -> None:
         write_curves(folder / "curves.csv", curves)
         log.write_id(folder / "run.json")
     bundled = Path("models/bundles") / method
-    write_bundle(bundled, *parts, folder, full.gain, str(params.read()["corpus"]))
+    write_bundle(bundled, *parts, folder, gain=full.gain, corpus=str(params.read()["corpus"]))
     bundle = load(bundled)
     for row in tqdm(list(track.tests().itertuples()), desc=method):
         sound = read_audio(clip_audio(str(row.clip), track.sounds))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from talkmesh import cli
-from talkmesh.animate import assemble, write_bundle
+from talkmesh.bundle import write_bundle
 from talkmesh.curves import read_curves
 from talkmesh.export.command import planned
 from talkmesh.framing import Framing
@@ -34,7 +34,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         regressor.vertices.weight.copy_(torch.from_numpy(RIG.deltas).reshape(len(RIG.names), -1).T @ drive)
     write_regressor(root / "g", regressor.eval(), RIG.hash)
     write_rig(root / "rig.npz", RIG)
-    write_bundle(root / "bundle", assemble(root / "t", root / "g", root / "rig.npz"))
+    write_bundle(root / "bundle", root / "t", root / "g", root / "rig.npz")
     return root / "bundle"
 
 

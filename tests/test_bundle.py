@@ -27,7 +27,7 @@ def made(tmp_path_factory):
         parts[0] / "curves.csv", [(5, "score", 0.3, "val"), (9, "score", 0.2, "val"), (9, "x", 1, "train")]
     )
     write_head(root / "h", head_of(), RIG.hash)
-    b.write_bundle(root / "bundle", *parts, root / "h", "grid")
+    b.write_bundle(root / "bundle", *parts, root / "h", corpus="grid")
     return root / "bundle"
 
 
@@ -59,7 +59,7 @@ def test_the_manifest_says_what_is_in_it(made):
 
 def test_the_same_parts_make_the_same_bytes(made, tmp_path):
     parts = made / "transcoder", made / "regressor", made / "rig.npz", made / "head"
-    b.write_bundle(tmp_path / "again", *parts, "grid")
+    b.write_bundle(tmp_path / "again", *parts, corpus="grid")
     again, first = (json.loads((f / b.MANIFEST).read_text())["files"] for f in (tmp_path / "again", made))
     assert again == first
 

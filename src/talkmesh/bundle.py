@@ -204,6 +204,7 @@ def write_bundle(
     regressor: Path,
     rig: Path,
     head: Path | None = None,
+    *,
     gain: float = 1.0,
     corpus: str = "",
 ) -> None:
