@@ -28,6 +28,7 @@ from typing import Any
 
 from benchmarks import toy
 from benchmarks.orchestration import free_port
+from flows.serve import healthy
 
 WIDTH, SECONDS = 3, 0.4  # stages side by side, and how long one writes
 TRAINING = """
@@ -189,7 +190,7 @@ def mlflow(folder: Path) -> dict[str, Any]:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         more = toy.environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_DISABLE_TELEMETRY="true")
         process = subprocess.Popen(command, cwd=folder, env=more, start_new_session=True, **quiet)  # type: ignore[call-overload]
-        while not answers(f"{address}/health"):
+        while not healthy(address):
             if process.poll() is not None:
                 sys.exit("MLflow's server does not start")
             time.sleep(0.5)
@@ -228,17 +229,6 @@ def mlflow(folder: Path) -> dict[str, Any]:
         "warnings": len(complaints.strip().splitlines()),
         "numbers_later": later.stdout.strip(),
     }
-
-
-def answers(address: str) -> bool:
-    """Return whether a server answers there."""
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def main() -> int:

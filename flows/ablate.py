@@ -108,7 +108,8 @@ def _flat(found: Scores) -> dict[str, float]:
 
 
 def _named(settings: list[str]) -> dict[str, str]:
-    return dict(setting.partition("=")[::2] for setting in settings)  # type: ignore[arg-type]
+    parts = (setting.lstrip("+~").partition("=") for setting in settings)
+    return {name: value for name, _, value in parts}
 
 
 def _uncommitted() -> list[str]:
@@ -127,7 +128,8 @@ def _uncommitted() -> list[str]:
         *dag.inputs(),
     ]
     listed = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [path.rstrip("/") for path in listed if "__pycache__" not in path]
+    kept = dag.kept()
+    return [path for path in (line.rstrip("/") for line in listed) if path not in kept]
 
 
 def _scores_of(name: str) -> Scores:

@@ -59,8 +59,13 @@ def follow(command: list[str], parent: str | None, say: Callable[[str], None]) -
             for line in lines(io.TextIOWrapper(output, "utf-8", "replace", newline="")):
                 last.append(line)
                 say(line)
-        finally:
             process.wait()
+        except Exception:
+            raise
+        except BaseException:  # cancelled while this, the flow's own thread, was reading
+            stop()
+            raise
+        finally:
             _running.discard(process)
     return process.returncode, list(last)
 

@@ -91,19 +91,29 @@ def is_stale(root: str | Path = ".") -> bool:
 
 
 def inputs(root: str | Path = ".") -> list[str]:
-    """Return the deps that no stage makes: code, and what the user has put there."""
+    """Return the deps that no stage makes, none of it: code, and what the user has put there; relative to `root`."""
     from dvc.repo import Repo
 
     with Repo(os.fspath(root)) as repo:
         stages_ = [stage for stage in repo.index.stages if stage.cmd]
-        made = {out.fs_path for stage in stages_ for out in stage.outs}
-        return sorted(
-            {dep.def_path for stage in stages_ for dep in stage.deps if not _below(dep.fs_path, made)}
-        )
+        made = [out.fs_path for stage in stages_ for out in stage.outs]
+        deps = {dep.fs_path for stage in stages_ for dep in stage.deps}
+        loose = [dep for dep in deps if not any(_within(dep, out) or _within(out, dep) for out in made)]
+        return sorted(os.path.relpath(dep, repo.root_dir) for dep in loose)
 
 
-def _below(path: str, folders: set[str]) -> bool:
-    return path in folders or any(path.startswith(folder + os.sep) for folder in folders)
+def kept(root: str | Path = ".") -> set[str]:
+    """Return the paths that DVC looks after: outs of stages, and what was added (``dvc add``); relative to `root`."""
+    from dvc.repo import Repo
+
+    with Repo(os.fspath(root)) as repo:
+        return {
+            os.path.relpath(out.fs_path, repo.root_dir) for stage in repo.index.stages for out in stage.outs
+        }
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)
 
 
 def declared(path: Path = DVC_YAML) -> dict[str, dict[str, Any]]:

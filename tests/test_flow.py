@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import flows  # noqa: F401  (its settings must come before Prefect's first import)
-from talkmesh import params, profile, tracking
+from talkmesh import params, tracking
 
 ROOT = Path(__file__).parents[1]
 
@@ -226,26 +226,23 @@ def test_flows_take_turns(project: Path) -> None:
         flow.terminate()
 
 
-def test_new_recordings_start_the_pipeline_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import watch
+def test_new_recordings_start_the_pipeline_once(project: Path) -> None:
+    from flows.watch import watch
 
-    moment = time.time()
     folder = project / "data/raw/ann"
     folder.mkdir(parents=True)
     (folder / "a.mp4").write_text("a")
-    monkeypatch.setattr(watch.time, "time", lambda: moment + 10)
-    assert watch.watch(return_state=True).is_completed()
+    assert watch(return_state=True).is_completed()
     assert ran(project) == []  # still being copied
-    monkeypatch.setattr(watch.time, "time", lambda: moment + 100)
-    assert watch.watch(return_state=True).is_completed()
+    (project / "params.yaml").write_text(PARAMS.replace("settle_s: 30.0", "settle_s: 0.0"))
+    assert watch(return_state=True).is_completed()
     assert sorted(ran(project)) == ["first", "last", "middle_x", "middle_y"]
-    (project / "first.txt").unlink()
-    assert watch.watch(return_state=True).is_completed()
-    assert ran(project) == []
-    (folder / "b.mp4").write_text("b")
-    os.rename(folder / "b.mp4", folder / "c.mp4")
-    assert watch.watch(return_state=True).is_completed()
-    assert ran(project) == ["first"]
+    (project / "last.txt").unlink()
+    assert watch(return_state=True).is_completed()
+    assert not (project / "last.txt").exists()  # nothing new, so nobody looked
+    os.rename(folder / "a.mp4", folder / "b.mp4")
+    assert watch(return_state=True).is_completed()
+    assert (project / "last.txt").exists()
 
 
 def test_ablations_run_beside_the_folder_and_are_compared(
@@ -301,10 +298,8 @@ def test_ablations_run_beside_the_folder_and_are_compared(
 
 def test_flow_and_ablations_of_the_project_are_as_params_and_dvc_have_them() -> None:
     from flows.config import FlowParams
-    from talkmesh.contracts import Track
 
     params.section(FlowParams, "flow", path=ROOT / "params.yaml")
-    params.section(Track, "track", path=ROOT / "params.yaml")
     values = params.read(ROOT / "params.yaml")
     for name, settings in values["ablations"].items():
         for setting in settings:
@@ -312,7 +307,6 @@ def test_flow_and_ablations_of_the_project_are_as_params_and_dvc_have_them() -> 
             for key in setting.partition("=")[0].split("."):
                 assert key in place, f"ablation {name} sets {setting}, which params.yaml does not have"
                 place = place[key]
-    assert profile.available(ROOT / "profiles")
 
 
 def test_work_pools_get_what_is_served() -> None:

@@ -160,7 +160,8 @@ def run(stage: str, variant: str = "", params: Any = None, parent: str | None = 
     try:
         yield log
     except BaseException as error:
-        log.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        # what is neither an error nor an exit is an interrupt, or Prefect's signal that a flow is cancelled
+        log.close("FAILED" if isinstance(error, Exception | SystemExit) else "KILLED")
         raise
     log.close()
 
