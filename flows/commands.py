@@ -104,7 +104,7 @@ def ending_with_the_flow() -> Iterator[None]:
 def stop() -> None:
     """End all running programs with all that they have started."""
     for how, patience in STOPS:
-        waiting = [process for process in _running if _signal(process, how)]
+        waiting = [process for process in list(_running) if _signal(process, how)]
         end = time.monotonic() + patience
         while waiting and time.monotonic() < end:
             time.sleep(0.1)

@@ -50,7 +50,9 @@ def main() -> None:
                     contender = Contender(registry.bundle_hash(folder), test_set, scores)
                     kept.append(registry.keep(row, folder, method, contender))
         first = registry.best([k for k in kept if k], how)
-        said = registry.crown(log, name, first, how) if first else f"no model with {how.metric} is in MLflow"
+        said = (
+            registry.crown(log, name, first, how) if first else f"no model with a {how.metric} came to MLflow"
+        )
     logger.info("%s: %s", name, said)
     write_json(OUT, {"run_id": log.id, "said": said})
 

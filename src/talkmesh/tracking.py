@@ -188,10 +188,11 @@ def complete(folder: Path, stage: str, variant: str) -> None:
             run_id = created.info.run_id
         known = {number.step for number in client.get_metric_history(run_id, "val/score")}
         missed = [row for row in read_curves(curves) if row[0] not in known]
+        ended = client.get_run(run_id).info.status == "FINISHED"
     except Exception as error:
         logger.warning("MLflow is not available for %s: %s", folder, _first_line(error))
         return
-    if not missed:
+    if ended and not missed:
         return
     log = Log(client, run_id, experiment)
     for step, name, value, split in missed:
