@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -91,6 +92,12 @@ def ending_with_the_flow() -> Iterator[None]:
     """
     global _stopped
     _stopped = False
+    deaf = (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    )  # as in the background of a script; programs inherit it
+    main = threading.current_thread() is threading.main_thread()
+    if deaf and main:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except Exception:
