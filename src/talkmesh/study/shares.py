@@ -38,7 +38,8 @@ class Share:
         z = float(stats.norm.ppf((1 + LEVEL) / 2))
         middle = (self.preferred + z * z / 2) / (n + z * z)
         half = z / (n + z * z) * math.sqrt(self.preferred * (n - self.preferred) / n + z * z / 4)
-        return max(0.0, middle - half), min(1.0, middle + half)
+        # the ends that are exactly 0 and 1 are missed by rounding
+        return middle - half if self.preferred else 0.0, middle + half if self.preferred < n else 1.0
 
     @property
     def p(self) -> float:
