@@ -125,7 +125,7 @@ def test_several_people_at_once_have_sessions_of_their_own(server: Server, folde
     [
         ({"code": "nobody"}, "nobody has this code"),
         ({"trial": "000000000000"}, "no answer to a question that was asked"),
-        ({"trial": ["x"]}, "needs code, step"),
+        ({"trial": ["x"]}, "no answer to a question that was asked"),
         ({"question": "similarity"}, "no answer to a question that was asked"),
         ({"side": "middle"}, "no answer to a question that was asked"),
         ({"seconds": -1}, "seconds must be a time"),

@@ -9,7 +9,7 @@ const DRIFT_S = 0.06; // by which videos may be apart: more can be seen
 const SETTLE_MS = 250; // after a new question in which keys do nothing: the last press is not meant for it
 
 let study, code, step; // step: what the server said last
-let watched = ""; // the videos that were watched to the end
+const watched = new Set(); // what was watched to the end, `sources` of each
 let ready = 0; // when the question could first be answered
 let busy = false;
 let playing = 0; // number of the last start
@@ -97,12 +97,12 @@ function inStep() {
 
 function ended() {
   if (!shown().every((v) => v.ended)) return;
-  watched = sources();
+  watched.add(sources());
   allow();
 }
 
 function allow() {
-  const may = watched === sources() && !busy;
+  const may = watched.has(sources()) && !busy;
   if (may && !ready) ready = performance.now();
   for (const button of document.querySelectorAll(".choice")) button.disabled = !may;
   $("back").disabled = busy || !step || step.step === 0;
@@ -131,15 +131,14 @@ function enter(next) {
     button.classList.toggle("before", button.dataset.side === step.chosen);
   }
   ready = 0;
-  if (watched === sources()) ready = performance.now();
+  if (watched.has(sources())) ready = performance.now();
   show("pair");
   allow();
-  if (before !== sources() || watched !== sources()) play();
+  if (before !== sources() || !watched.has(sources())) play();
 }
 
 async function choose(side) {
   if (busy || $("pair").hidden || !ready || performance.now() - ready < SETTLE_MS) return;
-  if (watched !== sources()) return;
   busy = true;
   const seconds = (performance.now() - ready) / 1000;
   document.querySelector(`.choice[data-side=${side}]`).classList.add("taken");
@@ -220,6 +219,7 @@ for (const button of document.querySelectorAll(".choice")) {
 for (const pane of PANES) {
   video(pane).addEventListener("ended", ended);
   video(pane).addEventListener("click", play);
+  video(pane).addEventListener("error", () => trouble("This browser cannot play the videos (H.264 in mp4): use another one."));
 }
 video("left").addEventListener("timeupdate", inStep);
 document.addEventListener("keydown", (event) => {

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -58,8 +59,9 @@ class Server(ThreadingHTTPServer):
         return f"http://{self.server_address[0]!s}:{self.server_address[1]}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say what went wrong in the log; a browser that left in the middle of a video is no error."""
-        log.debug("a request broke off", exc_info=True)
+        """Log what went wrong; a browser that left in the middle of a video is no error."""
+        left = isinstance(sys.exception(), ConnectionError | TimeoutError)
+        log.log(logging.DEBUG if left else logging.ERROR, "a request broke off", exc_info=True)
 
 
 class Handler(BaseHTTPRequestHandler):

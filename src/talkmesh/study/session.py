@@ -84,9 +84,9 @@ class Session:
             If it fits no question that was asked.
         """
         asked = {(s.trial.id, s.question): s.trial for s in self.steps[: self.next + 1]}
-        if side not in SIDES or (trial, question) not in asked:
+        if side not in SIDES or not isinstance(trial, str) or (trial, str(question)) not in asked:
             raise Refused("that is no answer to a question that was asked")
-        if not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST:
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST:
             raise Refused("seconds must be a time")
         return Answer(self.number, trial, question, side, asked[trial, question].video(side), float(seconds))
 
