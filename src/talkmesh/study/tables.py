@@ -37,7 +37,7 @@ TABLE_3 = {
     "pseudo": (52.0, 51.0, 48.0),
 }
 # by question and competitor: VOCASET (never filmed), SelfCollected (filmed), average
-TABLE_4 = {
+TABLE_4: dict[Question, dict[str, tuple[float | None, ...]]] = {
     "realism": {
         "ground_truth": (17.5, None, None),
         "faceformer": (40.0, 57.5, 48.8),
