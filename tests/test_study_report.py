@@ -118,7 +118,7 @@ def test_those_who_fail_a_check_or_do_not_finish_are_reported_apart() -> None:
         "unfinished",
         "unfinished",
     ]
-    assert found.participants[1].why == "1 times the face that does not move"
+    assert found.participants[1].why == "the face that does not move in 1 of 1 pairs"
     assert found.participants[3].why == "4 of 12 questions answered"
     assert set(found.shares.values()) == {Share(2, 2)}
     said = "\n".join(tables.table(key, found).notes)
@@ -138,7 +138,7 @@ def test_always_the_same_side_is_found_by_the_repetition_alone() -> None:
 
 
 def test_the_rule_says_what_is_done() -> None:
-    assert "at most 0 times in 1" in CHECKS.rule
+    assert "at most 0 of 1 pairs" in CHECKS.rule
     assert "at least 60 %" in CHECKS.rule
     assert Checks(0, 0, 0, 0.0).rule == "Counted are the answers of those who finished."
 

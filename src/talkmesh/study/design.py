@@ -74,13 +74,13 @@ class Checks:
         said = ["Counted are the answers of those who finished"]
         if self.still:
             said.append(
-                f"who chose a face that does not move at most {self.max_wrong} times in {self.still} when asked "
+                f"who in at most {self.max_wrong} of {self.still} pairs chose a face that does not move when asked "
                 "whose lips fit the speech"
             )
         if self.repeats and self.min_consistent:
             said.append(
-                f"who gave the same answer in at least {100 * self.min_consistent:g} % of the questions on the "
-                f"{self.repeats} pairs that were shown twice with sides swapped"
+                f"who answered at least {100 * self.min_consistent:g} % of the questions alike where pairs were shown "
+                f"twice with sides swapped ({self.repeats})"
             )
         return ", and ".join(said) + "."
 

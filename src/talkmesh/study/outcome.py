@@ -129,7 +129,7 @@ def _verdict(
     answered: int, asked: int, wrong: int, consistent: float | None, checks: Checks
 ) -> tuple[Verdict, str]:
     if wrong > checks.max_wrong:
-        return "failed", f"{wrong} times the face that does not move"
+        return "failed", f"the face that does not move in {wrong} of {checks.still} pairs"
     if answered < asked:
         return "unfinished", f"{answered} of {asked} questions answered"
     if consistent is not None and consistent < checks.min_consistent:

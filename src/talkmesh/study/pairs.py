@@ -132,7 +132,8 @@ def anonymised(
     """
     names = _names(rng)
     ids = [next(names) for _ in pairs]
-    trials, methods = [], {}
+    trials: list[Trial] = []
+    methods: dict[str, str] = {}
     for name, pair in zip(ids, pairs, strict=True):
         left, right = next(names), next(names)
         methods |= {left: pair.left, right: pair.right}
