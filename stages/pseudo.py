@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from talkmesh import params
 from talkmesh.amplitude import matching_gain
-from talkmesh.animate import assemble, translate
+from talkmesh.animate import translate
+from talkmesh.bundle import assemble
 from talkmesh.contracts import PREDICTIONS, Track, read_crops, read_kept, write_prediction
 from talkmesh.domains import clip_colours, read_real
 from talkmesh.framing import soft_mask

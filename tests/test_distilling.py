@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models_on_disk import RIG, bundle_in, sound
+from quiet import Quiet
 from talkmesh import distilling
 from talkmesh.contracts import Renders
 from talkmesh.distilling import DistilStage, codes_seen, fit_head
@@ -15,19 +16,6 @@ from talkmesh.models.head import Head, HeadConfig, head_loss
 from talkmesh.models.speech import features
 from talkmesh.train import TrainConfig
 from test_transcoder import SIZE, SPEECH
-
-
-class Silent:
-    """A log that keeps nothing."""
-
-    def metrics(self, values, step=0):
-        pass
-
-    def image(self, image, name):
-        pass
-
-    def flush(self):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +78,7 @@ def test_the_head_learns_what_it_is_taught(bundle, domains, tmp_path, monkeypatc
     )  # fmt: skip
     train = TrainConfig(**{k: v for k, v in values.items() if k in fields})
     stage = DistilStage({}, 300, 0.0, HeadConfig(32, 1, 0.0), 32, 0.2, train)
-    head, curves = fit_head(stage, bundle, *domains, tmp_path, Silent())
+    head, curves = fit_head(stage, bundle, *domains, tmp_path, Quiet())
     last = {name: value for step, name, value, split in curves if step == 300 and split == "val"}
     assert last["lve_mm"] < 0.25 * last["still_lve_mm"]
     assert not head.training

@@ -113,7 +113,8 @@ def test_the_bad_file_is_named_and_the_rest_went_through(project):
 def test_run_ids_are_kept_and_the_bundle_animates(project):
     import numpy as np
 
-    from talkmesh.animate import animate, load
+    from talkmesh.animate import animate
+    from talkmesh.bundle import load
 
     for folder in ("models/transcoder/full", "models/transcoder/image_only", "models/regressor/cg"):
         assert json.loads((project / folder / "run.json").read_text())["run_id"]

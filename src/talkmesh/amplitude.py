@@ -36,8 +36,10 @@ def matching_gain(bundle: Bundle, real: Real) -> float:
         heard = heard_offsets(model, clip, index)
         codes.append(seen_offsets(model, clip, index) if heard is None else heard)
         gaps.append(clip.shapes[index, 0])
-    offsets, aim = torch.cat(codes), float(np.concatenate(gaps).std()) if len(torch.cat(codes)) > 1 else 0.0
-    low, high = GAINS if aim else (1.0, 1.0)
+    offsets, gap = torch.cat(codes), np.concatenate(gaps)
+    if len(gap) < 2 or not gap.std():
+        return 1.0
+    aim, (low, high) = gap.std(), GAINS
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if _opening(bundle, middle * offsets) < aim else (low, middle)

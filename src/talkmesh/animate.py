@@ -13,13 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from talkmesh.bundle import Bundle, assemble, load, write_bundle
+from talkmesh.bundle import Bundle
 from talkmesh.coding import Coder
 from talkmesh.domains import to_images, to_tensor
 from talkmesh.errors import TalkmeshError
 from talkmesh.models.speech import check_sound
-
-__all__ = ["Animation", "Bundle", "animate", "assemble", "load", "translate", "write_bundle"]
 
 CHUNK = 64  # frames decoded at a time: bounds memory whatever the length
 PIECE = 10 * 16_000  # samples listened to at a time
@@ -116,7 +114,14 @@ def vertices_of(bundle: Bundle, offsets: torch.Tensor, fast: bool | None = None)
     if weighs(bundle, fast):
         return bundle.rig.vertices(weights_of(bundle, offsets))
     with autocast():
-        code = bundle.regressor.read(bundle.transcoder.synthetic(bundle.gain * offsets))
+        face = bundle.transcoder.synthetic(bundle.gain * offsets)
+    return _mesh_of(bundle, face)
+
+
+def _mesh_of(bundle: Bundle, face: torch.Tensor) -> np.ndarray:
+    """Return the vertices (B, V, 3) float32 mm that E_G finds in D_S's pictures (B, 3, H, W)."""
+    with autocast():
+        code = bundle.regressor.read(face)
     # the last layer in full precision: its steps would be a hundredth of the motion and show as a tremble
     return bundle.regressor.place(code.float()).numpy()
 
@@ -160,8 +165,7 @@ def _pictured(bundle: Bundle, offsets: torch.Tensor) -> Animation:
     for part in offsets.split(CHUNK):
         with autocast():
             face, own = bundle.transcoder.synthetic(bundle.gain * part), bundle.transcoder.real(part)
-            code = bundle.regressor.read(face)
-        vertices.append(bundle.regressor.place(code.float()).numpy())
+        vertices.append(_mesh_of(bundle, face))
         translated.append(to_images(face))
         decoded.append(to_images(own))
     pictures = np.concatenate(translated), np.concatenate(decoded)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from talkmesh.animate import CHUNK, vertices_of
 from talkmesh.bundle import Bundle
 from talkmesh.contracts import Renders
-from talkmesh.domains import Real, to_tensor
+from talkmesh.domains import Real, heard_offsets, seen_offsets, to_tensor
 from talkmesh.models.head import Head, HeadConfig, head_loss
 from talkmesh.train import Log, TrainConfig, device_of, fit
 
@@ -48,11 +48,8 @@ def codes_seen(bundle: Bundle, real: Real, renders: Renders, count: int, seed: i
     for clip, length in zip(real.clips, lengths, strict=True):
         count_here = min(max(round(share * length), 1), int(clip.good.sum()))
         index = np.sort(rng.choice(np.flatnonzero(clip.good), count_here, replace=False))
-        own = torch.from_numpy(clip.colours)[None]
-        parts.append(model.offsets_of_images(to_tensor(clip.images[index]), own))
-        if clip.speech is not None and model.speech is not None:
-            heard = model.offsets_of_speech(torch.from_numpy(clip.speech)[None], int(length))[0]
-            parts.append(heard[torch.from_numpy(index)])
+        heard = heard_offsets(model, clip, index)
+        parts += [seen_offsets(model, clip, index)] + ([] if heard is None else [heard])
     drawn = np.sort(rng.choice(len(renders.images), min(count // 3, len(renders.images)), replace=False))
     neutral = model.neutral_codes()[1]
     for some in np.array_split(drawn, max(len(drawn) // 128, 1)):

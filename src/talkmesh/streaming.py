@@ -17,7 +17,7 @@ from typing import BinaryIO, TextIO
 import numpy as np
 import torch
 
-from talkmesh.animate import CHUNK, vertices_of, weighs, weights_of
+from talkmesh.animate import shown, weighs, weights_of
 from talkmesh.bundle import Bundle
 from talkmesh.coding import Coder
 from talkmesh.errors import TalkmeshError
@@ -109,11 +109,7 @@ class Stream:
         if self.fast:
             weights = weights_of(self.bundle, torch.from_numpy(codes))
             return Frames(first, rig.vertices(weights), weights)
-        parts = [
-            vertices_of(self.bundle, torch.from_numpy(codes[i : i + CHUNK]), fast=False)
-            for i in range(0, len(codes), CHUNK)
-        ]
-        return Frames(first, np.concatenate(parts), None)
+        return Frames(first, np.concatenate(list(shown(self.bundle, [codes], fast=False))), None)
 
 
 def frames_of(stream: Stream, chunks: Iterable[np.ndarray]) -> Iterator[Frames]:

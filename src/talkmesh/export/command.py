@@ -15,7 +15,7 @@ from talkmesh.errors import TalkmeshError
 from talkmesh.export.kinds import SUFFIXES, kind_of
 
 if TYPE_CHECKING:
-    from talkmesh.animate import Bundle
+    from talkmesh.bundle import Bundle
     from talkmesh.export.character import Onto
     from talkmesh.export.motion import Controls
     from talkmesh.export.sounds import Written
@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     from talkmesh.log import setup
 
     setup()
-    from talkmesh.animate import load
+    from talkmesh.bundle import load
     from talkmesh.export.motion import Controls
     from talkmesh.export.sounds import check_outputs
 

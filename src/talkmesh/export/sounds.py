@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from talkmesh.animate import Bundle, animate, load
+from talkmesh.animate import animate
+from talkmesh.bundle import Bundle, load
 from talkmesh.errors import TalkmeshError
 from talkmesh.export.character import Onto, carried
 from talkmesh.export.glb import write_animation_glb
