@@ -11,7 +11,7 @@ export DVC_NO_ANALYTICS ?= 1
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint flow mlflow prefect lock clean
+.PHONY: help setup demo test test-all lint flow ablate serve mlflow prefect lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,10 +51,16 @@ lint: setup ## ruff and mypy
 flow: setup ## run the stale stages once under Prefect, side by side where the DAG allows it
 	$(BIN)/python -m flows.pipeline
 
+ablate: setup ## run the ablations that params.yaml names, and compare them
+	$(BIN)/python -m flows.ablate
+
+serve: setup ## Prefect's server and the schedules of params.yaml, http://127.0.0.1:4200
+	$(BIN)/python -m flows.serve
+
 mlflow: setup ## MLflow's pages on this project's runs, http://127.0.0.1:5000
 	$(BIN)/python -m talkmesh.tracking
 
-prefect: setup ## Prefect's pages, http://127.0.0.1:4200
+prefect: setup ## Prefect's pages alone, http://127.0.0.1:4200
 	$(BIN)/prefect server start
 
 lock: ## resolve the versions of pyproject.toml again into requirements.lock

@@ -1,4 +1,5 @@
-"""The stages and their order, read from DVC. The only place that uses ``dvc.repo``, which is no public API.
+"""The stages and their order, read from DVC. With `flows.cache` the only place that uses
+``dvc.repo``, which is no public API.
 
 ``python -m flows.dag`` prints the stages in order. ``python -m flows.dag --deps`` prints, stage by stage, the modules
 of ours that a stage imports and dvc.yaml does not name (+), or names without need (-); ``--write`` puts that right.
@@ -22,10 +23,16 @@ SOURCES = "src/talkmesh/"
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of the graph, ``foreach`` expanded: its DVC name, and the names of those it needs."""
+    """One stage of the graph, ``foreach`` expanded.
+
+    name : its DVC name; upstream : those of the stages it needs; pictures : PNG files among its outs; outside : whether
+    it reads or writes what may fail for a while, such as recordings on a network disk (``meta: {outside: true}``)
+    """
 
     name: str
     upstream: tuple[str, ...]
+    pictures: tuple[str, ...] = ()
+    outside: bool = False
 
 
 def stages(root: str | Path = ".") -> list[Stage]:
@@ -38,7 +45,12 @@ def stages(root: str | Path = ".") -> list[Stage]:
         order = list(networkx.dfs_postorder_nodes(graph))
         # a `.dvc` file is a node too, without a command: there is nothing to run
         return [
-            Stage(node.addressing, tuple(sorted(n.addressing for n in graph.successors(node) if n.cmd)))
+            Stage(
+                node.addressing,
+                tuple(sorted(n.addressing for n in graph.successors(node) if n.cmd)),
+                tuple(sorted(out.def_path for out in node.outs if out.def_path.endswith(".png"))),
+                bool((node.meta or {}).get("outside")),
+            )
             for node in order
             if node.cmd
         ]
@@ -76,6 +88,32 @@ def is_stale(root: str | Path = ".") -> bool:
 
     with Repo(os.fspath(root)) as repo:
         return bool(repo.status())
+
+
+def inputs(root: str | Path = ".") -> list[str]:
+    """Return the deps that no stage makes, none of it: code, and what the user has put there; relative to `root`."""
+    from dvc.repo import Repo
+
+    with Repo(os.fspath(root)) as repo:
+        stages_ = [stage for stage in repo.index.stages if stage.cmd]
+        made = [out.fs_path for stage in stages_ for out in stage.outs]
+        deps = {dep.fs_path for stage in stages_ for dep in stage.deps}
+        loose = [dep for dep in deps if not any(_within(dep, out) or _within(out, dep) for out in made)]
+        return sorted(os.path.relpath(dep, repo.root_dir) for dep in loose)
+
+
+def kept(root: str | Path = ".") -> set[str]:
+    """Return the paths that DVC looks after: outs of stages, and what was added (``dvc add``); relative to `root`."""
+    from dvc.repo import Repo
+
+    with Repo(os.fspath(root)) as repo:
+        return {
+            os.path.relpath(out.fs_path, repo.root_dir) for stage in repo.index.stages for out in stage.outs
+        }
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)
 
 
 def declared(path: Path = DVC_YAML) -> dict[str, dict[str, Any]]:

@@ -6,31 +6,25 @@ Prefect decides when; DVC decides whether: a stage that is up to date takes a se
 from __future__ import annotations
 
 import argparse
-import io
-import os
-import subprocess
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import dag
+from flows import commands, config, dag, pictures
 from talkmesh import scores, tracking
 from talkmesh.files import read_json
 
 WORKERS = 2  # stages at once; more do not help on few cores
-LAST_LINES = 15  # of a stage that fails, in the message
-PROGRESS_S = 30  # seconds between two lines of one progress bar
 
 
 def _threads(workers: int) -> Any:
@@ -38,26 +32,21 @@ def _threads(workers: int) -> Any:
     return ThreadPoolTaskRunner(max_workers=workers)
 
 
-@task(task_run_name="{name}", cache_policy=NO_CACHE)
-def run_stage(name: str, parent: str | None) -> State | None:
+@task(task_run_name="{stage.name}", cache_policy=NO_CACHE)
+def run_stage(stage: dag.Stage, parent: str | None) -> State | None:
     """Run one stage through DVC, its lines in Prefect's log as they come; `parent` is the flow's MLflow run.
 
     A stage that fails ends in a failed state with its name and last lines, rather than in a traceback of ours.
     """
-    logger = get_run_logger()
-    last: deque[str] = deque(maxlen=LAST_LINES)
-    # `--wait-for-lock`: stages that run side by side take turns at the repository's lock instead of failing
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
-    with subprocess.Popen(
-        command, env=_environment(parent), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
-        output = cast(io.BufferedReader, process.stdout)
-        for line in _lines(io.TextIOWrapper(output, "utf-8", "replace", newline="")):
-            last.append(line)
-            logger.info(line)
-    if process.returncode == 0:
-        return None
-    return Failed(message=f"stage {name} ended with exit code {process.returncode}:\n" + "\n".join(last))
+    started = time.time()
+    command = commands.dvc("repro", "--single-item", stage.name)
+    code, last = commands.follow(command, parent, get_run_logger().info)
+    if code:
+        return Failed(message=f"stage {stage.name} ended with exit code {code}:\n" + "\n".join(last))
+    for path in map(Path, stage.pictures):
+        if path.exists() and path.stat().st_mtime >= started:
+            _show(pictures.preview(path), path.stem, f"{stage.name}: {path}")
+    return None
 
 
 @flow(name="talkmesh", task_runner=_threads(WORKERS), validate_parameters=False)
@@ -65,51 +54,49 @@ def pipeline(targets: list[str] | None = None) -> State | None:
     """Run the stages that `targets` name and all that they need, or all; two at once where the DAG allows it.
 
     If a stage fails, those that do not need it run to their end; then the flow fails with that stage's last lines.
+    A flow that is cancelled stops its stages; a training that was stopped so goes on where it was, the next time.
     """
     logger = get_run_logger()
     stages = dag.wanted(dag.stages(), targets or [])
-    if not dag.is_stale():
-        logger.info("all %d stages are up to date", len(stages))
+    with commands.turn(logger.info), commands.ending_with_the_flow():
+        if not dag.is_stale():
+            logger.info("all %d stages are up to date", len(stages))
+            return None
+        with tracking.run("pipeline") as log:
+            states = _run(stages, log.id)
+    _publish(stages, states, log.url)
+    broken = [state.message or name for name, state in states.items() if state.is_failed()]
+    done = [name for name, state in states.items() if state.is_completed()]
+    unrun = [name for name, state in states.items() if not state.is_final()]
+    if not broken and not unrun:
         return None
-    with tracking.run("pipeline") as log:
-        futures: dict[str, PrefectFuture] = {}
-        for stage in stages:
-            needed = [futures[name] for name in stage.upstream]
-            futures[stage.name] = run_stage.submit(stage.name, log.id, wait_for=needed, return_state=False)
-        wait(list(futures.values()))
-    _publish(log.url)
-    broken = [future.state.message or name for name, future in futures.items() if future.state.is_failed()]
-    unrun = [name for name, future in futures.items() if not future.state.is_final()]
-    if broken or unrun:
-        return Failed(message="\n\n".join(broken) + f"\nnot run: {', '.join(unrun) or 'none'}")
-    return None
+    return Failed(
+        message="\n\n".join(broken)
+        + f"\nnot run: {', '.join(unrun) or 'none'}\nup to date: {', '.join(done) or 'none'}"
+    )
 
 
-def _environment(parent: str | None) -> dict[str, str]:
-    """Return the environment of a stage: `python` is ours, its MLflow run appears below the flow's."""
-    here = str(Path(sys.executable).parent)
-    environment = os.environ | {
-        "PATH": os.pathsep.join([here, os.environ.get("PATH", "")]),
-        "PYTHONUNBUFFERED": "1",
+def _run(stages: Sequence[dag.Stage], parent: str | None) -> dict[str, State]:
+    """Run stages as soon as all that they need is done, and return what became of each."""
+    how = config.read()
+    patient = run_stage.with_options(retries=how.retries, retry_delay_seconds=how.retry_delay_s)
+    futures: dict[str, PrefectFuture] = {}
+    for stage in stages:
+        needed = [futures[name] for name in stage.upstream]
+        runner = patient if stage.outside else run_stage
+        futures[stage.name] = runner.submit(stage, parent, wait_for=needed, return_state=False)
+    wait(list(futures.values()))
+    return {name: future.state for name, future in futures.items()}
+
+
+def _publish(stages: Sequence[dag.Stage], states: Mapping[str, State], mlflow: str | None) -> None:
+    """Put the DAG, the scores and the way to the curves on the flow's page."""
+    words = {
+        name: "done" if state.is_completed() else "failed" if state.is_failed() else "not run"
+        for name, state in states.items()
     }
-    return environment | ({tracking.PARENT: parent} if parent else {})
-
-
-def _lines(stream: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of a stage; of a progress bar, which ends its lines with a return, one now and then."""
-    shown = float("-inf")
-    for line in stream:
-        text = line.strip()
-        if line.endswith("\r"):
-            if time.monotonic() - shown < PROGRESS_S:
-                continue
-            shown = time.monotonic()
-        if text:
-            yield text
-
-
-def _publish(mlflow: str | None) -> None:
-    """Put the scores and the way to the curves on the flow's page."""
+    drawn = pictures.uri("svg+xml", pictures.graph(stages, words).encode())
+    _show(drawn, "stages", "The stages: green is up to date, red failed, grey did not run")
     if not scores.METRICS.exists():
         return
     metrics = read_json(scores.METRICS)
@@ -119,6 +106,14 @@ def _publish(mlflow: str | None) -> None:
     create_markdown_artifact(
         key="scores", markdown=text, description="Scores of all methods on the test clips"
     )
+
+
+def _show(address: str, key: str, says: str) -> None:
+    """Put a picture on the flow's page; one that Prefect does not take is no reason to fail."""
+    try:
+        create_image_artifact(address, key.lower().replace("_", "-"), says)
+    except Exception as error:
+        get_run_logger().warning("Prefect did not take the picture %s: %s", key, error)
 
 
 def main() -> int:

@@ -9,7 +9,9 @@ import pytest
 
 from talkmesh import cli
 
-COMMANDS = ("sample", "vocaset", "animate", "stream", "evaluate", "scores", "doctor", "profile", "models")
+COMMANDS = (
+    *("sample", "vocaset", "animate", "stream", "evaluate", "study", "scores", "doctor", "profile", "models"),
+)
 
 
 def test_help_names_every_command_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:

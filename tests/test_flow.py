@@ -1,41 +1,78 @@
-"""The flow on a small DVC project: order, one task a stage, a failing stage, nothing to do."""
+"""The flows on a small DVC project: order, failures, retries, cancelling, pictures, watching, ablations, schedules."""
 
 import io
+import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 import flows  # noqa: F401  (its settings must come before Prefect's first import)
+from talkmesh import params, tracking
+
+ROOT = Path(__file__).parents[1]
 
 DVC_YAML = """
 stages:
   first:
     cmd: python -m stages.work first
+    meta: {outside: true}
     outs: [first.txt]
   middle:
     foreach: [x, y]
     do:
       cmd: python -m stages.work middle_${item}
       deps: [first.txt]
-      outs: ["middle_${item}.txt"]
+      outs: ["middle_${item}.txt", "middle_${item}.png"]
   last:
     cmd: python -m stages.work last
     deps: [middle_x.txt, middle_y.txt]
+    params: [size]
     outs: [last.txt]
+    metrics:
+      - reports/metrics.json: {cache: false}
+"""
+PARAMS = """
+size: 1
+flow: {retries: 1, retry_delay_s: 0.0, nightly: "0 3 * * *", watch: "", settle_s: 30.0}
+ablations: {larger: [size=3]}
 """
 WORK = """
-import pathlib, sys
+import json, pathlib, sys, time
 name = sys.argv[1]
 with open("ran.log", "a") as log:
     log.write(name + "\\n")
 if pathlib.Path("broken").exists() and name == "middle_x":
     sys.exit("the lens cap is on")
+if pathlib.Path("away").exists() and name == "first":
+    pathlib.Path("away").unlink()
+    sys.exit("the disk is away")
+if pathlib.Path("long").exists() and name == "middle_y":
+    try:
+        pathlib.Path("started").touch()
+        time.sleep(600)
+    except KeyboardInterrupt:
+        pathlib.Path("interrupted").touch()
+        raise
 pathlib.Path(name + ".txt").write_text(name)
+if name.startswith("middle"):
+    from PIL import Image
+    Image.new("RGB", (40, 30)).save(name + ".png")
+if name == "last":
+    size = int(open("params.yaml").read().split("size: ")[1].split()[0])
+    score = {"lve_mm": {"mean": 6.0 / size, "ci95": None}}
+    pathlib.Path("reports").mkdir(exist_ok=True)
+    found = {"corpus": "toy", "track": "cg", "methods": {"ours": score, "still": score}}
+    pathlib.Path("reports/metrics.json").write_text(json.dumps(found))
 """
 
 
@@ -56,10 +93,20 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: None) -> Pa
     (tmp_path / "stages" / "__init__.py").touch()
     (tmp_path / "stages" / "work.py").write_text(textwrap.dedent(WORK))
     (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+    (tmp_path / "params.yaml").write_text(PARAMS)
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TALKMESH_TRACKING", "off")
     return tmp_path
+
+
+def artifacts(kind: str) -> dict[str, Any]:
+    """The newest artifact of each key."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        found = client.request("POST", "/artifacts/latest/filter", json={}).json()
+    return {a["key"]: a["data"] for a in found if a["type"] == kind}
 
 
 def ran(project: Path) -> list[str]:
@@ -71,10 +118,10 @@ def ran(project: Path) -> list[str]:
 
 
 def test_a_progress_bar_does_not_flood_the_log() -> None:
-    from flows.pipeline import _lines
+    from flows.commands import lines
 
     output = "start\n" + "".join(f"step {i}\r" for i in range(100)) + "step 100\n\nend\r\n"
-    assert list(_lines(io.StringIO(output, newline=""))) == ["start", "step 0", "step 100", "end"]
+    assert list(lines(io.StringIO(output, newline=""))) == ["start", "step 0", "step 100", "end"]
 
 
 def test_stages_run_in_order_once_and_a_failure_names_the_stage(project: Path) -> None:
@@ -86,6 +133,7 @@ def test_stages_run_in_order_once_and_a_failure_names_the_stage(project: Path) -
     assert "stage middle@x ended with exit code" in state.message
     assert "the lens cap is on" in state.message
     assert "not run: last" in state.message
+    assert "up to date: first, middle@y" in state.message
     lines = ran(project)
     assert lines[0] == "first"
     assert sorted(lines[1:]) == ["middle_x", "middle_y"]
@@ -94,6 +142,10 @@ def test_stages_run_in_order_once_and_a_failure_names_the_stage(project: Path) -
     assert pipeline(return_state=True).is_completed()
     assert ran(project) == ["middle_x", "last"]  # what had been done is not done again
     assert (project / "last.txt").read_text() == "last"
+    drawn = artifacts("image")
+    assert set(drawn) == {"stages", "middle-x", "middle-y"}
+    assert drawn["middle-x"].startswith("data:image/jpeg;base64,")
+    assert "| ours " in artifacts("markdown")["scores"]
 
     assert pipeline(return_state=True).is_completed()
     assert ran(project) == []
@@ -107,3 +159,228 @@ def test_a_target_runs_with_what_it_needs_only(project: Path) -> None:
     state = pipeline(["midle"], return_state=True)
     assert state.is_failed()
     assert "there is no stage 'midle'" in state.message
+
+
+def test_only_stages_that_read_what_lies_outside_are_tried_again(project: Path) -> None:
+    from flows.pipeline import pipeline
+
+    (project / "away").touch()
+    (project / "broken").touch()
+    assert pipeline(["middle"], return_state=True).is_failed()
+    assert sorted(ran(project)) == ["first", "first", "middle_x", "middle_y"]
+
+
+def test_the_dag_is_drawn_without_what_others_imply() -> None:
+    from xml.etree import ElementTree
+
+    from flows.dag import Stage
+    from flows.pictures import graph
+
+    stages = [Stage("a", ()), Stage("b", ("a",)), Stage("c", ("a", "b"))]
+    drawn = graph(stages, {"a": "done", "b": "failed"})
+    names = [node.tag.partition("}")[2] for node in ElementTree.fromstring(drawn).iter()]
+    assert names.count("path") == 2  # a to b, b to c
+    assert names.count("text") == 3
+
+
+def command(*words: str, **more: str) -> subprocess.Popen:
+    """Start a module of flows in the project, on the server of these tests."""
+    from prefect.settings import PREFECT_API_URL
+
+    places = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    environment = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "PYTHONPATH": places} | more
+    return subprocess.Popen([sys.executable, "-m", *words], env=environment)
+
+
+def wait_for(condition: Any, seconds: float = 240) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.2)
+
+
+def test_a_flow_that_is_cancelled_stops_its_stages_and_the_next_one_goes_on(project: Path) -> None:
+    from flows.pipeline import pipeline
+
+    (project / "long").touch()
+    # what Prefect sends a flow that is cancelled on its pages
+    with command("flows.pipeline") as flow:
+        wait_for((project / "started").exists)
+        flow.send_signal(signal.SIGTERM)
+        assert flow.wait(60) != 0
+    assert (project / "interrupted").exists()
+    assert "middle_y" in ran(project)
+    (project / "long").unlink()
+    assert pipeline(return_state=True).is_completed()
+    assert "first" not in ran(project)
+
+
+def test_flows_take_turns(project: Path) -> None:
+    from flows import commands
+
+    (project / "long").touch()
+    with commands.turn(print), command("flows.pipeline") as flow:
+        time.sleep(0.1)
+        assert flow.poll() is None
+        assert ran(project) == []
+        flow.terminate()
+
+
+def test_new_recordings_start_the_pipeline_once(project: Path) -> None:
+    from flows.watch import watch
+
+    folder = project / "data/raw/ann"
+    folder.mkdir(parents=True)
+    (folder / "a.mp4").write_text("a")
+    assert watch(return_state=True).is_completed()
+    assert ran(project) == []  # still being copied
+    (project / "params.yaml").write_text(PARAMS.replace("settle_s: 30.0", "settle_s: 0.0"))
+    assert watch(return_state=True).is_completed()
+    assert sorted(ran(project)) == ["first", "last", "middle_x", "middle_y"]
+    (project / "last.txt").unlink()
+    assert watch(return_state=True).is_completed()
+    assert not (project / "last.txt").exists()  # nothing new, so nobody looked
+    os.rename(folder / "a.mp4", folder / "b.mp4")
+    assert watch(return_state=True).is_completed()
+    assert (project / "last.txt").exists()
+
+
+def test_ablations_run_beside_the_folder_and_are_compared(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient  # noqa: TID251
+
+    from flows.ablate import ablate, planned
+    from flows.pipeline import pipeline
+
+    for name in ("MLFLOW_TRACKING_URI", tracking.PARENT, "DVC_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    (project / ".gitignore").write_text("/data/raw/*\n/mlflow*\n/ran.log\n/mlruns\n/work\n__pycache__\n")
+    (project / "data/raw/ann").mkdir(parents=True)
+    (project / "data/raw/ann/a.mp4").write_text("a")
+    document = yaml.safe_load(DVC_YAML)
+    document["stages"]["first"]["deps"] = ["data/raw"]
+    (project / "dvc.yaml").write_text(yaml.safe_dump(document))
+    (project / ".dvc/config").write_text("")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "a"]):
+        subprocess.run([*git, *words], check=True)
+    for key, value in {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b"}.items():
+        monkeypatch.setenv(key, value)
+        monkeypatch.setenv(key.replace("AUTHOR", "COMMITTER"), value)
+    assert pipeline(return_state=True).is_completed()
+    ran(project)
+    before = (project / "params.yaml").read_text()
+
+    monkeypatch.delenv("TALKMESH_TRACKING")
+    state = ablate({**planned(), "broken": ["no.such.key=1"]}, return_state=True)
+    assert state.is_failed()
+    assert state.message.startswith("ablation broken ended with exit code")
+    assert (project / "params.yaml").read_text() == before
+    assert ran(project) == []
+    table = json.loads(artifacts("table")["ablations"])
+    assert [(row["run"], row["sets"], row["method"], row["lve_mm"]) for row in table] == [
+        ("as it is", "", "ours", "6"),
+        ("larger", "size=3", "ours", "2"),
+    ]
+    client = MlflowClient(tracking_uri=tracking.store())
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT).experiment_id
+    runs = client.search_runs([experiment])
+    parent = next(run.info.run_id for run in runs if run.info.run_name == "ablate")
+    children = {
+        run.data.tags["variant"]: run.data.metrics
+        for run in runs
+        if run.data.tags.get("mlflow.parentRunId") == parent
+    }
+    assert children["larger"] == {"ours/lve_mm": 2.0, "still/lve_mm": 2.0}
+    assert children["as it is"] == {"ours/lve_mm": 6.0, "still/lve_mm": 6.0}
+
+
+def test_flow_and_ablations_of_the_project_are_as_params_and_dvc_have_them() -> None:
+    from flows.config import FlowParams
+
+    params.section(FlowParams, "flow", path=ROOT / "params.yaml")
+    values = params.read(ROOT / "params.yaml")
+    for name, settings in values["ablations"].items():
+        for setting in settings:
+            place: Any = values
+            for key in setting.partition("=")[0].split("."):
+                assert key in place, f"ablation {name} sets {setting}, which params.yaml does not have"
+                place = place[key]
+
+
+def test_work_pools_get_what_is_served() -> None:
+    from flows.serve import DEPLOYMENTS
+
+    values = params.read(ROOT / "params.yaml")["flow"]
+    for entry in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
+        file, _, function = entry["entrypoint"].partition(":")
+        assert (ROOT / file).is_file()
+        assert DEPLOYMENTS.pop(function) == entry["name"]
+        assert [s["cron"] for s in entry.get("schedules", ())] == [
+            values[name]
+            for name, flow in {"nightly": "pipeline", "watch": "watch"}.items()
+            if flow == function
+        ]
+    assert not DEPLOYMENTS
+
+
+@pytest.mark.slow
+def test_schedules_survive_a_power_cut_and_what_was_cut_off_is_marked(project: Path, tmp_path: Path) -> None:
+    from prefect.client.orchestration import SyncPrefectClient
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = str(tmp_path / "home")
+    client = SyncPrefectClient(f"http://127.0.0.1:{port}/api")
+
+    def ask(method: str, path: str, **what: Any) -> Any:
+        try:
+            return client.request(method, path, json=what).json()
+        except Exception:
+            return None
+
+    def start() -> subprocess.Popen:
+        return command("flows.serve", "--port", str(port), PREFECT_HOME=home, PREFECT_API_URL="")
+
+    def served() -> dict[str, Any]:
+        return {d["name"]: d for d in ask("POST", "/deployments/filter") or ()}
+
+    def state(run: str) -> str:
+        return str((ask("GET", f"/flow_runs/{run}") or {}).get("state_type"))
+
+    def begin() -> str:
+        return str(ask("POST", f"/deployments/{served()['nightly']['id']}/create_flow_run")["id"])
+
+    (project / "long").touch()
+    process = start()
+    try:
+        wait_for(lambda: len(served()) == 3)
+        with command("flows.serve") as second:
+            assert second.wait() == 1  # it is running already
+        cut = begin()
+        wait_for((project / "started").exists)
+        kill_all_with(f"PREFECT_HOME={home}")
+        process.wait()
+        (project / "long").unlink()
+        process = start()
+        wait_for(lambda: state(cut) == "CRASHED")
+        assert [s["active"] for s in served()["nightly"]["schedules"]] == [True]
+        again = begin()
+        wait_for(lambda: state(again) == "COMPLETED")
+        process.terminate()
+        process.wait(60)
+    finally:
+        kill_all_with(f"PREFECT_HOME={home}")
+        process.wait()
+
+
+def kill_all_with(setting: str) -> None:
+    """Kill all processes that were started with a setting in their environment: a power cut."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if setting.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)
+        except (OSError, PermissionError):
+            continue

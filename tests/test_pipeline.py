@@ -125,6 +125,12 @@ def test_run_ids_are_kept_and_the_bundle_animates(project):
     assert np.isfinite(animation.vertices).all()
 
 
+def test_scores_and_model_are_in_mlflow_and_the_first_model_is_the_champion(project):
+    outcome = json.loads((project / "reports/champion.json").read_text())
+    assert outcome["run_id"]
+    assert outcome["said"].startswith("the first champion, lve_mm")
+
+
 def test_a_second_repro_does_nothing_and_an_edit_remakes_only_what_it_changes(project):
     assert "up to date" in repro(project)
     numbers = params.read(project / "params.yaml")
@@ -132,7 +138,7 @@ def test_a_second_repro_does_nothing_and_an_edit_remakes_only_what_it_changes(pr
     (project / "params.yaml").write_text(yaml.safe_dump(numbers, sort_keys=False))
     said = repro(project, "--dry")
     ran = {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")}
-    assert ran == {f"evaluate@{m}" for m in numbers["methods"]} | {"report"}
+    assert ran == {f"evaluate@{m}" for m in numbers["methods"]} | {"report", "champion"}
 
 
 def test_the_second_topology_goes_the_same_way_and_is_judged_on_sound_it_never_saw(project):

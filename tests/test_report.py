@@ -17,11 +17,11 @@ from PIL import Image
 from stages import evaluate, reference
 from stages import report as report_stage
 from talkmesh import contracts, landmarks, media
+from talkmesh.definitions import AGAINST_FILM, AGAINST_MESHES, METRICS, PREVIEWS
 from talkmesh.errors import TalkmeshError
 from talkmesh.intervals import Bootstrap
 from talkmesh.preview import save_png
 from talkmesh.report import HTML, METRICS_FILE, TABLES, collect, figures, pictures, tables
-from talkmesh.report.definitions import AGAINST_FILM, AGAINST_MESHES, METRICS, PREVIEWS
 from talkmesh.report.page import SYNTHETIC_NOTE
 from tiny_project import CLIPS, FPS, FRAMES, SIZE, add_models, make
 

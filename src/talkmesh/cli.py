@@ -9,6 +9,7 @@ from pathlib import Path
 
 from talkmesh.errors import TalkmeshError
 from talkmesh.export import command as speech
+from talkmesh.study import command as study
 
 OVERVIEW = """\
 Speech to 3D facial animation, learned from ordinary video of one person and any rigged character.
@@ -23,6 +24,8 @@ With a trained model:
   talkmesh stream < line.wav             the same while the sound comes in
 Meshes of another method:
   talkmesh evaluate --help               the same metrics for any (frames, V, 3) files
+People's judgement:
+  talkmesh study build, serve, report    pairs of videos, a local web page, tables
 Your own videos:
   put them in data/raw/<corpus>/<speaker>/, set `corpus:` in params.yaml, run `dvc repro`
 """
@@ -202,6 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--csv", type=Path, metavar="FILE", help="write every metric of every clip")
     evaluate.add_argument("--json", action="store_true", help="for machines")
+    study.add_arguments(command("study", None, "ask people which of two faces is better", study.TEXT))
     vocaset = command("vocaset", _vocaset, "read VOCASET into a corpus of speech and meshes", VOCASET)
     vocaset.add_argument("folder", type=Path, metavar="FOLDER", help="where data_verts.npy lies")
     vocaset.add_argument("--flame", type=Path, metavar="MODEL", required=True, help="FLAME's .pkl or .npz")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,21 @@ def table(metrics: dict[str, Any], columns: Sequence[str] = COLUMNS) -> str:
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
     return "\n".join(lines)
+
+
+def means(metrics: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Return ``{method: {metric: mean}}`` of the methods that were judged."""
+    return {
+        method: {name: value["mean"] for name, value in row.items() if value["mean"] is not None}
+        for method, row in metrics["methods"].items()
+        if "skipped" not in row
+    }
+
+
+def columns_of(rows: Mapping[str, Mapping[str, float]], first: str) -> dict[str, list[Any]]:
+    """Return rows of numbers by name as columns: the names under `first`, then a column a number; None where absent."""
+    names = sorted({name for row in rows.values() for name in row})
+    return {first: list(rows)} | {name: [row.get(name) for row in rows.values()] for name in names}
 
 
 def show(path: Path = METRICS) -> str:

@@ -16,21 +16,25 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from talkmesh.files import write_json
+from talkmesh.files import content_hash, read_json, write_json
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 EXPERIMENT = "talkmesh"
 SWITCH = "TALKMESH_TRACKING"  # environment: "off" switches tracking off
 PARENT = "MLFLOW_PARENT_RUN_ID"  # environment: the run of the flow, below which stages appear
+CURVES = "talkmesh.curves"  # tag: hash of the curves of a run that was made after the training
 BUFFER = (
     200  # numbers held back before they are written in one batch: a batch costs as much as five single calls
 )
-MAX_FAILURES = 3  # failed calls after which a run stops trying: an unreachable server costs minutes each time
+MAX_FAILURES = 3  # failed calls after which a run stops trying
+# of a server that does not answer: MLflow's own 7 and 120 s would hold a training up for ten minutes a call
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
 
 
 class Log:
@@ -69,7 +73,7 @@ class Log:
         batch = [Metric(*number) for number in self._buffer]
         self._buffer = []
         for part in _parts(batch, 1000):  # MLflow's limit of one batch
-            self._try("metrics", partial(_log_batch, run_id=self.id, metrics=part))
+            self.attempt("metrics", partial(_log_batch, run_id=self.id, metrics=part))
 
     def params(self, values: Any) -> None:
         """Write parameters: a mapping or a dataclass, nested or not; nested keys are joined by a dot."""
@@ -79,7 +83,7 @@ class Log:
 
         pairs = [Param(key, str(value)[:6000]) for key, value in _flat(values)]
         for part in _parts(pairs, 100):
-            self._try("parameters", partial(_log_batch, run_id=self.id, params=part))
+            self.attempt("parameters", partial(_log_batch, run_id=self.id, params=part))
 
     def image(self, image: np.ndarray | str | Path, name: str) -> None:
         """Keep a picture, (H, W, 3) uint8 or a file, under `name` (such as ``"strip.png"``)."""
@@ -87,11 +91,11 @@ class Log:
             from PIL import Image
 
             image = np.asarray(Image.open(image).convert("RGB"))
-        self._try(name, lambda client: client.log_image(self.id, image, artifact_file=name))
+        self.attempt(name, lambda client: client.log_image(self.id, image, artifact_file=name))
 
     def figure(self, figure: Any, name: str) -> None:
         """Keep a matplotlib figure under `name` (such as ``"curves.png"``)."""
-        self._try(name, lambda client: client.log_figure(self.id, figure, name))
+        self.attempt(name, lambda client: client.log_figure(self.id, figure, name))
 
     def artifact(self, path: str | Path, folder: str | None = None) -> None:
         """Keep a copy of a file, or of a folder with all that is in it, in `folder` of the run."""
@@ -99,7 +103,11 @@ class Log:
         def keep(client: Any) -> None:
             (client.log_artifacts if Path(path).is_dir() else client.log_artifact)(self.id, str(path), folder)
 
-        self._try(str(path), keep)
+        self.attempt(str(path), keep)
+
+    def table(self, columns: Mapping[str, list[Any]], name: str) -> None:
+        """Keep a table under `name` (such as ``"scores.json"``), which MLflow shows as one."""
+        self.attempt(name, lambda client: client.log_table(self.id, dict(columns), name))
 
     def write_id(self, path: str | Path) -> None:
         """Write ``{"run_id": ...}``, null when untracked: by this out a cached stage finds its run again."""
@@ -108,25 +116,26 @@ class Log:
     def close(self, status: str = "FINISHED") -> None:
         """Write what is held back and end the run; `run` does this by itself."""
         self.flush()
-        self._try("the end of the run", lambda client: client.set_terminated(self.id, status))
+        self.attempt("the end of the run", lambda client: client.set_terminated(self.id, status))
         self._client = None
 
-    def _try(self, what: str, write: Callable[[Any], Any]) -> None:
-        """Call `write` with the client; a training outlives whatever is raised there."""
+    def attempt(self, what: str, write: Callable[[Any], T]) -> T | None:
+        """Return ``write(client)``; a training outlives whatever is raised there, and None is returned."""
         if self._client is None:
-            return
+            return None
         try:
-            write(self._client)
+            return write(self._client)
         except Exception as error:
             self._failures += 1
             logger.warning("MLflow did not take %s: %s", what, _first_line(error))
             if self._failures >= MAX_FAILURES:
                 logger.warning("MLflow failed %d times: this run goes on untracked", self._failures)
                 self._client = None
+        return None
 
 
 @contextmanager
-def run(stage: str, variant: str = "", params: Any = None) -> Iterator[Log]:
+def run(stage: str, variant: str = "", params: Any = None, parent: str | None = None) -> Iterator[Log]:
     """Track the block as one MLflow run named ``stage@variant``.
 
     Example
@@ -140,16 +149,70 @@ def run(stage: str, variant: str = "", params: Any = None) -> Iterator[Log]:
     ----------
     stage, variant : names of what runs; `variant` may be empty
     params : mapping or dataclass, written once as the run's parameters
+    parent : id of the run below which this one is shown; by default that of the flow, if there is one
     """
-    log = _start(f"{stage}@{variant}" if variant else stage, {"stage": stage, "variant": variant})
+    tags = {"stage": stage, "variant": variant}
+    if above := parent or os.environ.get(PARENT):
+        tags["mlflow.parentRunId"] = above
+    log = _start(f"{stage}@{variant}" if variant else stage, tags)
     if params is not None:
         log.params(params)
     try:
         yield log
     except BaseException as error:
-        log.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        # what is neither an error nor an exit is an interrupt, or Prefect's signal that a flow is cancelled
+        log.close("FAILED" if isinstance(error, Exception | SystemExit) else "KILLED")
         raise
     log.close()
+
+
+def complete(folder: Path, stage: str, variant: str) -> None:
+    """Bring to MLflow what it missed of a finished training while it was away.
+
+    `folder` is the training's: curves.csv holds all that MLflow should know, run.json the run that it may have begun.
+    A run that this MLflow does not have is made anew, once; it is found again by the hash of the curves.
+    """
+    if not _on():
+        return
+    from talkmesh.train import read_curves
+
+    curves = folder / "curves.csv"
+    if not curves.exists():
+        return
+    try:
+        client, experiment = _open()
+        run_id = _begun(client, experiment, read_json(folder / "run.json")["run_id"], content_hash(curves))
+        if run_id is None:
+            tags = {"stage": stage, "variant": variant, CURVES: content_hash(curves)}
+            created = client.create_run(experiment, run_name=f"{stage}@{variant}", tags=tags)
+            run_id = created.info.run_id
+        known = {number.step for number in client.get_metric_history(run_id, "val/score")}
+        missed = [row for row in read_curves(curves) if row[0] not in known]
+        ended = client.get_run(run_id).info.status == "FINISHED"
+    except Exception as error:
+        logger.warning("MLflow is not available for %s: %s", folder, _first_line(error))
+        return
+    if ended and not missed:
+        return
+    log = Log(client, run_id, experiment)
+    for step, name, value, split in missed:
+        log.metrics({f"{split}/{name}": value}, step)
+    log.close()
+    logger.info("%s: MLflow has got %d numbers that it had missed", folder, len(missed))
+
+
+def _begun(client: Any, experiment: str, run_id: str | None, curves: str) -> str | None:
+    """Return the run of a training: that of `run_id` if this MLflow has it, or what `complete` made."""
+    from mlflow.exceptions import MlflowException
+
+    if run_id is not None:
+        try:
+            return str(client.get_run(run_id).info.run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+    found = client.search_runs([experiment], f"tags.`{CURVES}` = '{curves}'", max_results=1)
+    return found[0].info.run_id if found else None
 
 
 def prepare() -> None:
@@ -195,8 +258,6 @@ def _start(name: str, tags: dict[str, str]) -> Log:
         tags |= {
             k: os.environ[k] for k in ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV") if k in os.environ
         }
-        if parent := os.environ.get(PARENT):
-            tags["mlflow.parentRunId"] = parent
         created = client.create_run(experiment, run_name=name, tags=tags | _git())
         return Log(client, created.info.run_id, experiment)
     except Exception as error:
@@ -210,6 +271,8 @@ def _open() -> tuple[Any, str]:
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     for chatty in ("alembic", "mlflow.store.db.utils"):

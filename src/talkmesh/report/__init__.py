@@ -25,6 +25,7 @@ from talkmesh.contracts import (
     read_kept,
     read_speakers,
 )
+from talkmesh.definitions import METRICS, PREVIEWS
 from talkmesh.errors import TalkmeshError
 from talkmesh.evaluation import read_table
 from talkmesh.files import read_json, replacing
@@ -34,7 +35,6 @@ from talkmesh.preview import save_png
 from talkmesh.references import REFERENCES, STILL, TRUTH
 from talkmesh.report import figures, paper
 from talkmesh.report.artist import MEDIA, Artist, all_openings, heat_maps
-from talkmesh.report.definitions import METRICS, PREVIEWS
 from talkmesh.report.page import Picture, Report, html
 from talkmesh.rig import Rig, read_rig
 from talkmesh.rig.coverage import coverage, gap_and_width, shapes_of_landmarks, shapes_of_poses

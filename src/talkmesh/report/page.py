@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from talkmesh.definitions import AGAINST_FILM, DISTANCES, METHODS, METRICS, MOTION, Metric
 from talkmesh.references import REFERENCES
-from talkmesh.report.definitions import AGAINST_FILM, DISTANCES, METHODS, METRICS, MOTION, Metric
 from talkmesh.report.tables import (
     comparison_table,
     data_tables,

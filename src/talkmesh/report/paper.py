@@ -257,7 +257,7 @@ def to_markdown(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     """Return the table as a LaTeX float (packages booktabs and amssymb)."""
-    grid = [[_latex(text) for text in cells] for cells in _grid(table)]
+    grid = [[latex(text) for text in cells] for cells in _grid(table)]
     columns = "l" + "c" * len(table.layout.marks) + "rr" * len(table.layout.metrics)
     body = []
     for i, cells in enumerate(grid[1:]):
@@ -275,14 +275,15 @@ def to_latex(table: Table) -> str:
         *body,
         r"\bottomrule",
         r"\end{tabular}",
-        rf"\caption{{{_latex(' '.join((table.caption, *table.notes)))}}}",
+        rf"\caption{{{latex(' '.join((table.caption, *table.notes)))}}}",
         rf"\label{{tab:{table.name}}}",
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _latex(text: str) -> str:
+def latex(text: str) -> str:
+    """Return the text of a cell for LaTeX: its signs escaped, "yes" and "no" as in the paper."""
     known = {"yes": r"$\checkmark$", "no": "--", "L_ccl": r"$\mathcal{L}_{ccl}$"}
     if text in known:
         return known[text]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from talkmesh.definitions import METRICS, Metric
 from talkmesh.references import REFERENCES, STILL
-from talkmesh.report.definitions import METRICS, Metric
 
 DASH = "&ndash;"
 QUALITY = {  # column of the table of crops: its heading and the digits it is shown with

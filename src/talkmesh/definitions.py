@@ -1,4 +1,4 @@
-"""What stands on the page beside the numbers: each metric and each method in words."""
+"""Each metric and each method in words, as the report shows them, and which value of a metric is better."""
 
 from __future__ import annotations
 
