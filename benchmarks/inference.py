@@ -140,7 +140,7 @@ def measured(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, floa
 
 def default_sizes(values: dict[str, Any], rounds: int) -> dict[str, Any]:
     """Measure all sides at the default sizes, and how the full path grows with the length of the speech."""
-    bundle = bundle_of(values, values["crop"]["size"], VERTICES)
+    bundle = bundle_of(values, values["crop"]["pixels"], VERTICES)
     width = bundle.transcoder.speech.embed.in_features  # type: ignore[union-attr]
     rng = np.random.default_rng(1)
     fed = {s: rng.normal(0, 1, (round(s * FPS), width)).astype(np.float32) for s in {*GROWTH, SECONDS}}

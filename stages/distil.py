@@ -46,7 +46,7 @@ def main(method: str) -> None:
     full = replace(full, gain=matching_gain(full, held_out))
     renders = read_renders(RENDERS / track.name)
     weights = [part / "weights.safetensors" for part in parts[:2]]
-    work = work_folder("distil", stage, full.rig.hash, Path(__file__), *weights)
+    work = work_folder("distil", stage, full.rig.hash, full.gain, Path(__file__), *weights)
     with tracking.run("distil", method, stage) as log:
         head, curves = fit_head(stage, full, real, renders, work, log)
         write_head(folder, head, full.rig.hash)

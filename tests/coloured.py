@@ -66,6 +66,6 @@ def film(number: int, kinds: list[int]) -> list[np.ndarray]:
 
 
 def crop(root: Path, table: pd.DataFrame, **change: object) -> pd.DataFrame:
-    params = dataclasses.replace(PARAMS, size=16, sync="off", **change)  # type: ignore[arg-type]
+    params = dataclasses.replace(PARAMS, pixels=16, sync="off", **change)  # type: ignore[arg-type]
     report, _ = crops.crop_corpus(table, params, root / "clips", root / "work", root / "crops")
     return report.set_index("clip")

@@ -36,7 +36,7 @@ def part(**changes: Any) -> Part:
 
 
 def study(*parts: Part, checks: Checks = CHECKS, **changes: Any) -> Study:
-    values: dict[str, Any] = {"method": "ours", "seed": 3, "size": 64}
+    values: dict[str, Any] = {"method": "ours", "seed": 3, "pixels": 64}
     return Study(**values | changes, parts=parts or (part(),), checks=checks)
 
 

@@ -81,7 +81,7 @@ def test_late_sound_is_moved_with_what_lies_beyond_a_clips_borders(
     segment(tmp_path, dataclasses.replace(CUTTING, cuts=False, max_clip_s=4.0))
     table = read_clips(tmp_path / "clips")
     assert len(table) == 4
-    params = dataclasses.replace(PARAMS, size=16)
+    params = dataclasses.replace(PARAMS, pixels=16)
     report, _ = crops.crop_corpus(table, params, tmp_path / "clips", tmp_path / "work", tmp_path / "crops")
     shift_s = report["shift_ms"].to_numpy() / 1000
     assert (shift_s == shift_s[0]).all()
@@ -154,7 +154,7 @@ def test_the_whole_face_and_nothing_but_the_face(tmp_path: Path) -> None:
     gappy = talk(16, 1.0, 2.0)
     gappy[4] = np.full((240, 240, 3), 127, np.uint8)
     table = write(tmp_path, {"p-moves": ("train", talk(12, 1.0)), "p-gappy": ("train", gappy)})
-    whole = dataclasses.replace(PARAMS, size=128, mouth_widths=4.2, mouth_y=0.7)
+    whole = dataclasses.replace(PARAMS, pixels=128, mouth_widths=4.2, mouth_y=0.7)
     for name, mask in (("open", False), ("hidden", True)):
         params = dataclasses.replace(whole, face_mask=mask)
         crops.crop_corpus(table, params, tmp_path / "clips", tmp_path / "work", tmp_path / name)

@@ -164,6 +164,10 @@ def test_a_neutral_frame_is_still_found_among_a_few_of_many(
     lips = [opening(read_crops(clip, tmp_path / "crops").landmarks) for clip in table["clip"]]
     assert min(np.median(gap) for gap in lips) > 0.05
     _, speakers = crops.crop_corpus(
-        table, dataclasses.replace(PARAMS, size=16), tmp_path / "clips", tmp_path / "work", tmp_path / "crops"
+        table,
+        dataclasses.replace(PARAMS, pixels=16),
+        tmp_path / "clips",
+        tmp_path / "work",
+        tmp_path / "crops",
     )
     assert lips[list(table["clip"]).index(speakers["p"].neutral_clip)][speakers["p"].neutral_frame] < 0.05

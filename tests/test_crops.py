@@ -32,7 +32,7 @@ from talkmesh.landmarks import CORNERS, COUNT, EYE_CORNERS, STABLE, opening
 from talkmesh.margins import MARGIN, write_around
 
 PARAMS = Cropping(
-    size=64,
+    pixels=64,
     mouth_widths=1.9,
     mouth_y=0.5,
     mask=False,
@@ -272,7 +272,7 @@ def run(done: Done, out: Path, **change: object) -> Callable[[str], np.ndarray]:
 
 
 def test_mask_and_framing_and_chosen_neutral(done: Done, tmp_path: Path) -> None:
-    images = run(done, tmp_path, mask=True, size=48, mouth_y=0.4, neutral="p-test:20")("p-test")
+    images = run(done, tmp_path, mask=True, pixels=48, mouth_y=0.4, neutral="p-test:20")("p-test")
     assert images.shape[1:] == (48, 48, 3)
     assert np.abs(images[:, 0, 0].astype(int) - 127).max() <= 1
     (speaker,) = read_speakers(tmp_path).values()

@@ -280,6 +280,20 @@ def test_deps_can_be_put_right_and_the_rest_of_dvc_yaml_stays(tmp_path: Path) ->
     assert (tmp_path / "dvc.yaml").read_text() == expected
 
 
+def test_no_parameter_is_one_that_the_run_cache_does_not_see() -> None:
+    from dvc_data.hashfile.meta import Meta
+
+    # DVC's run cache leaves these names out of its keys at any depth: a stage would be given the outs of another value
+    unseen = {Meta.PARAM_SIZE, Meta.PARAM_NFILES}
+
+    def names(value: object) -> set[str]:
+        if isinstance(value, list):
+            return set().union(*map(names, value))
+        return set(value).union(*map(names, value.values())) if isinstance(value, dict) else set()
+
+    assert not names(PARAMS) & unseen
+
+
 def test_a_command_of_another_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="python -m stages"):
         dag.stage_file({"cmd": "bash run.sh"})

@@ -18,7 +18,7 @@ from talkmesh.face_model import face_landmarker_path
 
 ROOT = Path(__file__).parents[1]
 TINY = {
-    "sample": {"train": 4, "test": 2, "size": 256},
+    "sample": {"train": 4, "test": 2, "pixels": 256},
     "segment": {"val": 1, "test": "test.txt"},
     "perform": {"frames": 60},
     "transcoder": {
@@ -31,7 +31,7 @@ TINY = {
         "train": {"steps": 6, "validate_every": 3, "warmup": 2},
     },
     "regressor": {"model": {"batch": 8}, "train": {"steps": 4, "validate_every": 2, "warmup": 2}},
-    "report": {"clips": 1, "size": 96},
+    "report": {"clips": 1, "pixels": 96},
 }
 
 

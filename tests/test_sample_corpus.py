@@ -18,7 +18,7 @@ CONFIG = replace(
     section(SampleConfig, "sample", path=Path(__file__).parents[1] / "params.yaml"),
     train=1,
     test=1,
-    size=64,
+    pixels=64,
     workers=1,
 )
 RAW, TRUTH = Path("data/raw/embedded"), Path("data/ground_truth/embedded")
@@ -58,7 +58,7 @@ def test_video_sound_and_truth_are_of_one_length(made):
         truth = contracts.read_ground_truth(root / TRUTH / f"{stem}.npz")
         frames = list(read_video(root / RAW / f"ada/{stem}.mp4", CONFIG.fps))
         assert len(frames) == len(truth)
-        assert frames[0].shape == (CONFIG.size, CONFIG.size, 3)
+        assert frames[0].shape == (CONFIG.pixels, CONFIG.pixels, 3)
         assert truth.names == ARKIT
         sound = read_audio(root / RAW / f"ada/{stem}.mp4", 16_000)
         assert len(sound) / 16_000 == pytest.approx(len(truth) / CONFIG.fps, abs=0.1)

@@ -19,7 +19,7 @@ from talkmesh.sample.performance import ARKIT
 from talkmesh.sample.recorded import Source, act, find_takes, write_recorded
 
 CONFIG = replace(
-    section(SampleConfig, "sample", path=Path(__file__).parents[1] / "params.yaml"), size=64, workers=1
+    section(SampleConfig, "sample", path=Path(__file__).parents[1] / "params.yaml"), pixels=64, workers=1
 )
 TAKES = ("a", "b", "c")
 SECONDS = 0.8

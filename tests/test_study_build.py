@@ -191,7 +191,7 @@ def test_answers_are_never_overwritten_and_other_folders_are_not_either(tmp_path
     [
         ({"colour": 1}, "unknown key 'colour'"),
         ({"parts": []}, "one or more parts"),
-        ({"size": 8}, "16 pixels or more"),
+        ({"pixels": 8}, "study.pixels 16 or more"),
         ({"checks": {"still": -1, "max_wrong": 0, "repeats": 0, "min_consistent": 0.0}}, "0 or more"),
         ({"method": "voca"}, "compares voca with itself"),
         ({"parts": [{"questions": ["beauty"]}]}, "must be one of realism, lip_sync, similarity"),
@@ -225,7 +225,8 @@ def test_the_command_builds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     studied.project(tmp_path)
     with open("params.yaml", "a") as file:
         file.write(
-            "study: {method: ours, seed: 1, size: 64, checks: {still: 1, max_wrong: 0, repeats: 1, min_consistent: 0}, "
+            "study: {method: ours, seed: 1, pixels: 64, "
+            "checks: {still: 1, max_wrong: 0, repeats: 1, min_consistent: 0}, "
             "parts: [{name: filmed, clips: data/clips, rig: character, predictions: predictions, sentences: 1, "
             "competitors: [pseudo], questions: [lip_sync]}]}\n"
         )

@@ -27,7 +27,7 @@ corpus: {corpus}
 methods: [ours, pseudo, ground_truth, still, chance]
 track: {{name: cg, rig: character, clips: data/clips}}
 evaluate: {{max_lag_s: 0.2, closure_mm: 1.0, bootstrap: {{resamples: 500, seed: 7}}}}
-report: {{clips: 2, strip: 5, size: 64, shown: [ours, pseudo]}}
+report: {{clips: 2, strip: 5, pixels: 64, shown: [ours, pseudo]}}
 """
 
 

@@ -23,13 +23,13 @@ from talkmesh.people import Follow
 
 @dataclass(frozen=True)
 class Cropping:
-    """Section `crop`. size, mouth_widths, mouth_y, mask : see `framing.Framing`; face_mask : hide what lies outside the
-    outline of the face, too; follow : which of several people; max_yaw_deg : frames in which the head is turned further
-    are not learned from; sync : "correct", "report" or "off"; stabilised : one fixed window a clip, for head-mounted
-    cameras; smooth_frames : Gaussian sigma of the alignment over time; min_face_frames : share of frames that must show
-    a face; neutral : "auto" or <clip>:<frame>; workers : processes."""
+    """Section `crop`. pixels : side of a crop; mouth_widths, mouth_y, mask : see `framing.Framing`; face_mask : hide
+    what lies outside the outline of the face, too; follow : which of several people; max_yaw_deg : frames in which the
+    head is turned further are not learned from; sync : "correct", "report" or "off"; stabilised : one fixed window a
+    clip, for head-mounted cameras; smooth_frames : Gaussian sigma of the alignment over time; min_face_frames : share
+    of frames that must show a face; neutral : "auto" or <clip>:<frame>; workers : processes."""
 
-    size: int
+    pixels: int
     mouth_widths: float
     mouth_y: float
     mask: bool
@@ -46,7 +46,7 @@ class Cropping:
     @property
     def framing(self) -> Framing:
         """The window that speaker and character share."""
-        return Framing(self.size, self.mouth_widths, self.mouth_y, self.mask)
+        return Framing(self.pixels, self.mouth_widths, self.mouth_y, self.mask)
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,12 @@ def cut(
     """Return the crops of a clip that shows a face in at least one frame; `good` (T,): frames to learn from."""
     transforms = compose(reference.window, align(track.landmarks, reference.shape, params))
     frames = media.read_video(video, fps)
-    images = np.stack([warp(f, t, params.size) for f, t in zip(frames, transforms, strict=True)])
+    images = np.stack([warp(f, t, params.pixels) for f, t in zip(frames, transforms, strict=True)])
     images = apply_mask(images, params.framing)
     landmarks = apply(transforms, track.landmarks)
     if params.face_mask:
         outlines = filled(landmarks[:, OVAL], track.found)
         if params.smooth_frames > 0:
             outlines = gaussian_filter1d(outlines, params.smooth_frames, axis=0, mode="nearest")
-        images = hide(images, outline_masks(outlines, params.size))
+        images = hide(images, outline_masks(outlines, params.pixels))
     return Crops(images, landmarks.astype(np.float32), transforms.astype(np.float32), good)

@@ -92,7 +92,7 @@ def cut_all(
         subject, reference = subjects[clip], references[speaker]
         made_of = (
             *(subject.kept.name, subject.person, subject.good, reference.shape, reference.window, code),
-            *(params.size, params.mask, params.face_mask, params.stabilised, params.smooth_frames),
+            *(params.pixels, params.mask, params.face_mask, params.stabilised, params.smooth_frames),
         )
         folders[str(clip)] = work / content_hash(*made_of)
         jobs.append((clip_video(clip, clips), float(fps), subject, reference, params, folders[clip]))

@@ -30,7 +30,7 @@ def apply(name: str, params: Path = PARAMS, folder: Path = PROFILES) -> list[str
     Returns
     -------
     list of str
-        One line a changed value, such as ``"crop.size: 64 -> 128"``; empty if nothing was to be changed.
+        One line a changed value, such as ``"crop.pixels: 64 -> 128"``; empty if nothing was to be changed.
 
     Raises
     ------

@@ -53,12 +53,12 @@ HEADLINES = ("lve_mm", "lle_clip_px", "opening_r")  # metrics of which every cli
 
 @dataclass(frozen=True)
 class ReportParams:
-    """clips : test clips with video, strip and curve; strip : frames of a strip; size : pixels of a video's pane;
+    """clips : test clips with video, strip and curve; strip : frames of a strip; pixels : side of a video's pane;
     shown : methods in videos and curves, in this order; those without predictions are left out. Strips show all."""
 
     clips: int
     strip: int
-    size: int
+    pixels: int
     shown: tuple[str, ...]
 
 
@@ -128,12 +128,12 @@ def build(results: dict[str, Any], params: ReportParams, track: Track, out: Path
         (folder / MEDIA).mkdir(parents=True)
         shown_colours = {m: colours[m] for m in methods}
         artist = Artist(
-            *(folder, rig, read_carried(track), camera, params.size, params.strip),
+            *(folder, rig, read_carried(track), camera, params.pixels, params.strip),
             shown_colours,
             list(dict.fromkeys(rows)),
         )
         shown = [artist.show(clip) for clip in tqdm(clips[: params.clips], "report", unit="clip")]
-        heat, scale = heat_maps(folder, judged, rig, params.size)
+        heat, scale = heat_maps(folder, judged, rig, params.pixels)
         report = Report(
             results,
             {m: f"var({figures.VARIABLES[c]})" for m, c in colours.items()},

@@ -59,7 +59,7 @@ class Meshes:
 class SampleConfig:
     """Section `sample` of params.yaml.
 
-    seed : of everything random; train, test : sentences; fps : frames a second; size : side of the video, pixels;
+    seed : of everything random; train, test : sentences; fps : frames a second; pixels : side of the video;
     workers : processes; speed : of speaking, 1 = the voice's own pace; pause_s : silence added at the end;
     noise : of the camera sensor, 8-bit steps; style : how the speaker moves; identity, look : who she is; meshes : of
     the corpus without pictures.
@@ -69,7 +69,7 @@ class SampleConfig:
     train: int
     test: int
     fps: int
-    size: int
+    pixels: int
     workers: int
     speed: float
     pause_s: float
@@ -168,7 +168,7 @@ def _set(config: SampleConfig) -> tuple[Voice, Speaker, Studio]:
     from talkmesh.sample import appearance
 
     speaker = appearance.build(config.identity, config.look)
-    return Voice(config.speed), speaker, appearance.studio(speaker, config.size)
+    return Voice(config.speed), speaker, appearance.studio(speaker, config.pixels)
 
 
 def _film(config: SampleConfig, root: Path, recording: Recording) -> str:
@@ -184,7 +184,7 @@ def _film(config: SampleConfig, root: Path, recording: Recording) -> str:
         studio,
         speaker.rig.pose_of(ARKIT, performance.weights),
         performance.head,
-        film.Grain(config.size, config.noise, np.random.default_rng((*recording.seed, 1))),
+        film.Grain(config.pixels, config.noise, np.random.default_rng((*recording.seed, 1))),
         config.fps,
         speech.sound,
         speech.rate,

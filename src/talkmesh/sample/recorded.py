@@ -194,7 +194,7 @@ def _set(config: SampleConfig, rig: Path | None) -> tuple[Speaker, Studio]:
     from talkmesh.sample import appearance
 
     speaker = appearance.of_rig(read_rig(rig)) if rig else appearance.build(config.identity, config.look)
-    return speaker, appearance.studio(speaker, config.size)
+    return speaker, appearance.studio(speaker, config.pixels)
 
 
 def _film(config: SampleConfig, source: Source, root: Path, take: Take) -> str:
@@ -208,7 +208,7 @@ def _film(config: SampleConfig, source: Source, root: Path, take: Take) -> str:
     video, truth = _files(root, source.corpus, name)
     contracts.write_ground_truth(truth, _truth(weights, speaker.rig, source.character_rig, config.fps))
     sound = read_audio(take.sound, RATE)[: round(take.frames / config.fps * RATE)]
-    grain = film.Grain(config.size, config.noise, np.random.default_rng((*seed, 1)))
+    grain = film.Grain(config.pixels, config.noise, np.random.default_rng((*seed, 1)))
     film.shoot(video, speaker, studio, weights, head, grain, config.fps, sound, RATE)
     return name
 

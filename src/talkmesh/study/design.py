@@ -87,11 +87,11 @@ class Checks:
 
 @dataclass(frozen=True)
 class Study:
-    """method : A of every comparison; seed : of sentences, sides and order; size : side of a video, pixels."""
+    """method : A of every comparison; seed : of sentences, sides and order; pixels : side of a video."""
 
     method: str
     seed: int
-    size: int
+    pixels: int
     parts: tuple[Part, ...]
     checks: Checks
 
@@ -101,8 +101,8 @@ class Study:
             raise TalkmeshError(
                 "params.yaml: study.parts must list one or more parts, each with its own name"
             )
-        if self.seed < 0 or self.size < 16:
-            raise TalkmeshError("params.yaml: study.seed must be 0 or more, study.size 16 pixels or more")
+        if self.seed < 0 or self.pixels < 16:
+            raise TalkmeshError("params.yaml: study.seed must be 0 or more, study.pixels 16 or more")
         for part in self.parts:
             if self.method in part.competitors:
                 raise TalkmeshError(

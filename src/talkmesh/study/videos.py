@@ -79,7 +79,7 @@ def build(study: Study, corpus: str, out: Path) -> Key:
     )
     with replacing(out) as folder:
         for (part, clip), names in tqdm(_wanted(trials, pairs, methods).items(), "study", unit="sentence"):
-            write_sentence(folder / MEDIA, materials[part], clip, study.method, names, study.size)
+            write_sentence(folder / MEDIA, materials[part], clip, study.method, names, study.pixels)
         write_study(folder, Shown(key.id, study.seed, tuple(trials)), key)
     return key
 
