@@ -40,9 +40,9 @@ def main(track: str) -> None:
     contracts.write_renders(renders, contracts.RENDERS / track)
     link_file(path, contracts.RENDERS / track / "images.npy")
     some = images[np.linspace(0, len(images) - 1, min(60, len(images))).astype(int)]
-    sheet = preview.contact_sheet(some, 12, scale=max(1, 128 // framing.size))
+    sheet = preview.contact_sheet(some, 12, scale=max(1, 128 // framing.pixels))
     preview.save_png(Path(f"reports/preview/render_{track}.png"), sheet)
-    log.info("%d pictures of %d pixels", len(images), framing.size)
+    log.info("%d pictures of %d pixels", len(images), framing.pixels)
 
 
 if __name__ == "__main__":

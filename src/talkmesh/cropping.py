@@ -23,7 +23,7 @@ from talkmesh.people import Follow
 
 @dataclass(frozen=True)
 class Cropping:
-    """Section `crop`. pixels : side of a crop; mouth_widths, mouth_y, mask : see `framing.Framing`; face_mask : hide
+    """Section `crop`. pixels, mouth_widths, mouth_y, mask : see `framing.Framing`; face_mask : hide
     what lies outside the outline of the face, too; follow : which of several people; max_yaw_deg : frames in which the
     head is turned further are not learned from; sync : "correct", "report" or "off"; stabilised : one fixed window a
     clip, for head-mounted cameras; smooth_frames : Gaussian sigma of the alignment over time; min_face_frames : share

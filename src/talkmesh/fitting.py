@@ -122,12 +122,12 @@ def fit_transcoder(
     device = device_of(stage.train)
     neutral, colours = neutral_images(real, renders, framing)
     mask = torch.from_numpy(np.moveaxis(soft_mask(framing), -1, 0))
-    model = Transcoder(stage.model, framing.size, real.fps, neutral, colours, mask)
+    model = Transcoder(stage.model, framing.pixels, real.fps, neutral, colours, mask)
     _take_over(model, Path(stage.start))
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if model.speech is not None:
         model.speech.measure(_codes(model, real))
-    loss = TranscoderLoss(stage.model, framing.size).to(device)
+    loss = TranscoderLoss(stage.model, framing.pixels).to(device)
     b = stage.batch
     sampler = Sampler(
         real, renders, rig, framing, b.windows, b.window, b.frames, b.decoded, b.synthetic, b.alike

@@ -18,10 +18,10 @@ from talkmesh import params
 
 @dataclass(frozen=True)
 class Framing:
-    """size : pixels; mouth_widths : width of the window in neutral mouth widths; mouth_y : height of the mouth
+    """pixels : side of the window; mouth_widths : width of the window in neutral mouth widths; mouth_y : height of the mouth
     centre in the window, 0 at the top; mask : soft round mask that hides the background, or none."""
 
-    size: int
+    pixels: int
     mouth_widths: float
     mouth_y: float
     mask: bool
@@ -40,17 +40,17 @@ def window(left: np.ndarray, right: np.ndarray, framing: Framing, y_up: bool = F
     Uniform scale and shift, no rotation. `y_up` flips y (millimetres of a rig; image pixels point down).
     """
     left, right = np.asarray(left, float), np.asarray(right, float)
-    scale = framing.size / (framing.mouth_widths * float(np.hypot(*(right - left))))
+    scale = framing.pixels / (framing.mouth_widths * float(np.hypot(*(right - left))))
     linear = np.diag([scale, -scale if y_up else scale])
-    target = framing.size * np.array([0.5, framing.mouth_y])
+    target = framing.pixels * np.array([0.5, framing.mouth_y])
     return np.column_stack([linear, target - linear @ ((left + right) / 2)])
 
 
 def soft_mask(framing: Framing) -> np.ndarray:
     """Return the mask (size, size, 1) in [0, 1]: a disc that fades out over the last eighth of its radius."""
     if not framing.mask:
-        return np.ones((framing.size, framing.size, 1), np.float32)
-    axis = (np.arange(framing.size) + 0.5) / framing.size * 2 - 1
+        return np.ones((framing.pixels, framing.pixels, 1), np.float32)
+    axis = (np.arange(framing.pixels) + 0.5) / framing.pixels * 2 - 1
     radius = np.hypot(*np.meshgrid(axis, axis))
     return np.clip((1.0 - radius) / 0.125, 0, 1)[..., None].astype(np.float32)
 

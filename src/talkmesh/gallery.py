@@ -74,7 +74,7 @@ def read_poses(pictures: Pictures) -> np.ndarray:
 def renderer_of(pictures: Pictures) -> MeshRenderer:
     """Return the renderer of these pictures."""
     rig, framing = read_rig(pictures.rig), pictures.framing
-    return MeshRenderer(rig, framing.size, camera_of(rig, framing), pictures.supersample)
+    return MeshRenderer(rig, framing.pixels, camera_of(rig, framing), pictures.supersample)
 
 
 def neutral_picture(pictures: Pictures) -> np.ndarray:
@@ -101,7 +101,7 @@ def render_all(pictures: Pictures, work: Path, workers: int) -> Path:
     folder = work / content_hash(pictures.rig, pictures.poses, pictures.framing, pictures.supersample, *code)
     images, done = folder / "images.npy", folder / "done"
     if not (done.exists() and images.exists()):
-        _reserve(images, (count, pictures.framing.size, pictures.framing.size, 3))
+        _reserve(images, (count, pictures.framing.pixels, pictures.framing.pixels, 3))
         with replacing(done) as temporary:
             temporary.write_bytes(bytes(-(-count // CHUNK)))
     todo = [k for k, state in enumerate(done.read_bytes()) if not state]

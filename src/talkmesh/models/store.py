@@ -39,7 +39,7 @@ def read_transcoder(folder: Path) -> tuple[Transcoder, Framing, float]:
     if (folder / FRONT_END).exists():
         speech = dataclasses.replace(config.speech, checkpoint=str(folder / FRONT_END))
         own = dataclasses.replace(config, speech=speech)
-    model = Transcoder(own, framing.size, extra["fps"], *(torch.zeros_like(t) for t in shapes))
+    model = Transcoder(own, framing.pixels, extra["fps"], *(torch.zeros_like(t) for t in shapes))
     model.config = config
     fill_model(folder, model, weights)
     return model, framing, float(extra["fps"])
