@@ -18,8 +18,8 @@ from talkmesh import params
 
 @dataclass(frozen=True)
 class Framing:
-    """pixels : side of the window; mouth_widths : width of the window in neutral mouth widths; mouth_y : height of the mouth
-    centre in the window, 0 at the top; mask : soft round mask that hides the background, or none."""
+    """pixels : side of the window; mouth_widths : its width in neutral mouth widths; mouth_y : height of the mouth's
+    centre in it, 0 at the top; mask : soft round mask that hides the background, or none."""
 
     pixels: int
     mouth_widths: float
