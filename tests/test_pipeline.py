@@ -22,6 +22,7 @@ TINY = {
     "segment": {"val": 1, "test": "test.txt"},
     "perform": {"frames": 60},
     "transcoder": {
+        "alone": 4,
         "model": {
             "encoder": [8, 8, 8, 8],
             "decoder": [8, 8, 8, 8],

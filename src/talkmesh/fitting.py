@@ -20,12 +20,12 @@ from talkmesh.domains import (
     Real,
     heard_offsets,
     neutral_images,
-    seen_offsets,
     to_images,
     to_tensor,
 )
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash
+from talkmesh.following import follow
 from talkmesh.framing import Framing, soft_mask
 from talkmesh.models.images import match_colours
 from talkmesh.models.regressor import Regressor, RegressorConfig, augment, rmse
@@ -38,6 +38,7 @@ from talkmesh.train import Log, TrainConfig, device_of, fit
 
 SOURCES = (
     "fitting.py",
+    "following.py",
     "domains.py",
     "sampler.py",
     "train.py",
@@ -66,10 +67,12 @@ class BatchConfig:
 class TranscoderStage:
     """The section `transcoder` of params.yaml. start : folder of a trained transcoder whose E_V, D_R and D_S are
     taken over (`full` goes on from `image_only`), or any path without a model to start from scratch; image_rate :
-    their learning rate as a share of E_A's."""
+    their learning rate as a share of E_A's; alone : steps in which E_A, if it is new, first learns by itself to follow
+    the codes that E_V has for the films: no picture is decoded, so that they cost a tenth of a joint step."""
 
     start: str
     image_rate: float
+    alone: int
     model: TranscoderConfig
     batch: BatchConfig
     train: TrainConfig
@@ -123,15 +126,15 @@ def fit_transcoder(
     neutral, colours = neutral_images(real, renders, framing)
     mask = torch.from_numpy(np.moveaxis(soft_mask(framing), -1, 0))
     model = Transcoder(stage.model, framing.pixels, real.fps, neutral, colours, mask)
-    _take_over(model, Path(stage.start))
+    knows_speech = _take_over(model, Path(stage.start))
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if model.speech is not None:
-        model.speech.measure(_codes(model, real))
     loss = TranscoderLoss(stage.model, framing.pixels).to(device)
     b = stage.batch
     sampler = Sampler(
         real, renders, rig, framing, b.windows, b.window, b.frames, b.decoded, b.synthetic, b.alike
     )
+    if model.speech is not None and not knows_speech:
+        follow(model, sampler, held_out, stage, work / "alone", log)
 
     def losses(rng: np.random.Generator, part: float) -> dict[str, Tensor]:
         return loss(model, sampler.draw(rng, device), part)
@@ -154,10 +157,11 @@ def fit_transcoder(
     return model.cpu(), curves
 
 
-def _take_over(model: Transcoder, folder: Path) -> None:
-    """Fill `model` with the weights of the transcoder in `folder`, if there is one; what it lacks stays random."""
+def _take_over(model: Transcoder, folder: Path) -> bool:
+    """Fill `model` with the weights of the transcoder in `folder`, if there is one; what it lacks stays random.
+    Returned is whether there was an E_A."""
     if not (folder / "weights.safetensors").exists():
-        return
+        return False
     weights = load_file(folder / "weights.safetensors")
     own = model.state_dict()
     wrong = [k for k, v in weights.items() if k in own and own[k].shape != v.shape]
@@ -166,12 +170,7 @@ def _take_over(model: Transcoder, folder: Path) -> None:
             f"{folder} has other sizes than transcoder.model asks for ({wrong[0]}): equal them"
         )
     model.load_state_dict(weights, strict=False)
-
-
-@torch.no_grad()
-def _codes(model: Transcoder, real: Real) -> Tensor:
-    """Return offset codes (N, C) of every eighth good frame of the speaker."""
-    return torch.cat([seen_offsets(model, clip, np.flatnonzero(clip.good)[::8]) for clip in real.clips])
+    return any(name.startswith("speech.") for name in weights)
 
 
 def _transcoder_figures(

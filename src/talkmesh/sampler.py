@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from talkmesh.contracts import Renders
 from talkmesh.domains import Clip, Real, lip_shape, matched, to_tensor
@@ -83,8 +84,7 @@ class Sampler:
         """Draw one batch, this process' share of it. Clips are drawn by length, frames among the good ones, renders
         as `alike` says."""
         team = processes()
-        chosen = rng.choice(len(self.weights), self.windows, p=self.weights / self.weights.sum())
-        places = [self._place(int(index), rng) for index in chosen]
+        places = [self._place(index, rng) for index in self._clips(rng)]
         images, colours, shapes, window, frame, speech = [], [], [], [], [], []
         for w, (index, start, picked) in enumerate(team.share(places)):
             clip = self.real.clips[index]
@@ -116,6 +116,20 @@ class Sampler:
         alike = self.near[rng.integers(0, len(self.near), count), rng.integers(0, self.near.shape[1], count)]
         evenly = rng.integers(0, len(self.renders.images), count)
         return np.where(rng.random(count) < self.alike, alike, evenly)
+
+    def heard(self, rng: np.random.Generator) -> tuple[Tensor, list[tuple[int, int]]]:
+        """Draw windows of speech alone: what E_A is fed, (W, T, F) or (W, S), and of each its clip and its start."""
+        places = [(index, int(rng.choice(self.starts[index]))) for index in self._clips(rng)]
+        places = processes().share(places)
+        fed = [self._speech(self.real.clips[index], start) for index, start in places]
+        return torch.from_numpy(np.stack(fed)), places
+
+    def _clips(self, rng: np.random.Generator) -> list[int]:
+        """Draw the clips of the windows, by length."""
+        drawn: list[int] = rng.choice(
+            len(self.weights), self.windows, p=self.weights / self.weights.sum()
+        ).tolist()
+        return drawn
 
     def _place(self, index: int, rng: np.random.Generator) -> tuple[int, int, np.ndarray]:
         """Draw a window of a clip: the clip, where the window begins, and its frames (`frames`,), among the good."""
