@@ -14,7 +14,7 @@ export DVC_NO_ANALYTICS ?= 1
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint docs flow ablate serve mlflow prefect lock newest clean
+.PHONY: help setup demo test test-all lint docs flow ablate serve mlflow prefect lock newest audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ newest: setup ## the newest versions that pyproject.toml allows: what differs fr
 	$(BIN)/uv pip install --quiet --python $(NEWEST)/.venv/bin/python -r $(NEWEST)/requirements.lock
 	$(BIN)/uv pip install --quiet --python $(NEWEST)/.venv/bin/python --no-deps --no-build-isolation --editable .
 	PATH="$(CURDIR)/$(NEWEST)/.venv/bin:$$PATH" $(NEWEST)/.venv/bin/python -m pytest -m "not slow"
+
+audit: setup ## known vulnerabilities of the locked packages; asks PyPI
+	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes --requirement requirements.lock
 
 clean: ## remove results and previews; recordings, DVC's cache, work/ and .venv stay
 	rm -rf predictions reports models data/clips data/crops data/poses data/renders

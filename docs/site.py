@@ -23,6 +23,22 @@ LINK = re.compile(
 FENCE = re.compile(r"^(```.*?^```)", re.MULTILINE | re.DOTALL)
 
 
+def on_config(config: Any) -> Any:
+    """Put every page of a folder that the navigation names in its place."""
+    for item in config["nav"]:
+        for title, name in item.items():
+            if isinstance(name, str) and (ROOT / "docs" / name).is_dir():
+                item[title] = [
+                    {_title(p.stem): f"{name}/{p.name}"} for p in sorted((ROOT / "docs" / name).glob("*.md"))
+                ]
+    return config
+
+
+def _title(stem: str) -> str:
+    """Return the name of a page as it stands in a menu: without the number before it."""
+    return stem.lstrip("0123456789-").replace("-", " ").capitalize()
+
+
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages outside docs/."""
     from mkdocs.structure.files import File

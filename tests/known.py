@@ -1,4 +1,4 @@
-"""What a page may name: commands as their own parsers take them, stages, results, keys, modules (tests/test_docs.py)."""
+"""What a page may name: commands as their own parsers take them, stages, results, keys, modules: tests/test_docs.py."""
 
 from __future__ import annotations
 
