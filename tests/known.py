@@ -10,6 +10,7 @@ import importlib.util
 import re
 import runpy
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +151,9 @@ def talkmesh_problem(words: list[str]) -> str:
 
 def mentioned(words: list[str]) -> str:
     """Return what is wrong with the name of a command, or with those of its options."""
-    if words[0] != "talkmesh" or not problem(words):
+    if words[0] not in ("talkmesh", "dvc") or not problem(words):
         return problem(words)
-    parser, rest = cli.parser(), words[1:]
+    parser, rest = cli.parser() if words[0] == "talkmesh" else dvc_parser(), words[1:]
     while rest and (below := subcommands(parser).get(rest[0])):
         parser, rest = below, rest[1:]
     unknown = [word for word in rest if word not in parser._option_string_actions]
@@ -178,12 +179,18 @@ def make_problem(words: list[str]) -> str:
     return f"the Makefile has no {', '.join(unknown + unset)}" if unknown or unset else ""
 
 
-def dvc_problem(words: list[str]) -> str:
-    from dvc.cli import DvcParserError
+@functools.cache
+def dvc_parser() -> argparse.ArgumentParser:
     from dvc.cli.parser import get_main_parser
 
+    return get_main_parser()
+
+
+def dvc_problem(words: list[str]) -> str:
+    from dvc.cli import DvcParserError
+
     try:
-        found = get_main_parser().parse_args(words)
+        found = dvc_parser().parse_args(words)
     except (DvcParserError, SystemExit):
         return "DVC's parser does not take this"
     named = getattr(found, "targets", None) or []
@@ -232,7 +239,8 @@ def module_problem(module: str, words: list[str]) -> str:
         raise Taken
 
     real = argparse.ArgumentParser.parse_args
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a module that is imported already is run once more
         patch.setattr(argparse.ArgumentParser, "parse_args", parse)
         patch.setattr(sys, "argv", [module, *words])
         try:

@@ -92,6 +92,8 @@ def test_so_many_commands_are_found_and_wrong_ones_are_told() -> None:
     assert mentioned(["talkmesh", "evaluate", "--rig"]) == ""
     assert mentioned(["talkmesh", "evaluate", "--rug"]) == "has no --rug"
     assert mentioned(["talkmesh", "study", "watch"]) == "has no watch"
+    assert mentioned(["dvc", "remote", "modify", "--local"]) == ""
+    assert mentioned(["dvc", "remote", "alter"]) == "has no alter"
     with pytest.raises(ValueError, match="no command that is known: tlakmesh"):
         simple("tlakmesh doctor")
 
@@ -105,7 +107,7 @@ def test_examples_of_the_help_are_taken_as_well() -> None:
     examples = re.findall(r"^ +((?:\w+ .*\| )?(?:talkmesh|dvc) .*)$", "\n".join(texts), re.MULTILINE)
     assert len(examples) > 25
     for example in examples:
-        line = re.split(r"   +", example)[0].split(", ")[0]  # a remark may follow
+        line = re.split(r"  +", example)[0].split(", ")[0]  # a remark may follow
         assert [problem(words) for words in simple(line)] == [""] * (
             line.count("|") + line.count("&&") + 1
         ), line
