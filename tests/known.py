@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import fnmatch
 import functools
 import importlib
 import importlib.util
@@ -20,6 +21,12 @@ import yaml
 from pages import OTHERS, ROOT
 from talkmesh import cli, definitions, params
 
+FILES = re.compile(
+    r"\.(png|csv|json|npz|npy|md|py|ya?ml|txt|flac|mkv|mp4|glb|sqlite|js|css|html|db|wav|pkl)$"
+)
+PACKAGES = ("talkmesh", "flows", "stages", "benchmarks", "docs")
+SOURCES = ("src/", "docs/", "tests/", "stages/", "flows/", "profiles/", "benchmarks/", ".ci/")
+RESULTS = ("reports/", "models/", "predictions/", "data/")
 INPUTS = ("data/raw", "data/ground_truth", "data/curves", "data/rigs")
 
 
@@ -60,14 +67,13 @@ def has_key(dotted: str) -> bool:
 
 
 def known_result(path: str) -> bool:
-    """Return whether a path is an out of a stage, lies in one, or leads to one."""
-    parts = re.sub(r"<[^>]*>", "*", path).rstrip("/").split("/")
+    """Return whether a path is an out of a stage, lies in one, or leads to one; `<name>` stands for any name."""
+    parts = re.sub(r"<[^>]*>|\{[^}]*\}", "*", path).rstrip("/").split("/")
     for out in outs():
-        other = out.split("/")
-        common = list(zip(parts, other, strict=False))
-        if all(a == b or "*" in a or "*" in b or "{" in a for a, b in common):
+        both = zip(parts, out.split("/"), strict=False)
+        if all(fnmatch.fnmatchcase(a, b) or fnmatch.fnmatchcase(b, a) for a, b in both):
             return True
-    return path.startswith(INPUTS) or path == "data"
+    return path.startswith(INPUTS)
 
 
 def names_in(path: Path) -> set[str]:
@@ -100,6 +106,26 @@ def known_name(dotted: str) -> bool:
         if path.is_dir():
             return cut == len(parts)
     return False
+
+
+def known_span(span: str) -> bool:
+    """Return whether what stands between backquotes exists, if it is the name of something that can be looked up."""
+    if setting := re.match(r"TALKMESH_[A-Z]+", span):
+        return setting[0] in settings()
+    if re.fullmatch(r"[\w./-]+(::\w+)?", span) and span.startswith(SOURCES):
+        path, _, name = span.partition("::")
+        capitals = [part for part in re.split(r"\W|_", path) if len(part) > 1 and part.isupper()]
+        there = (ROOT / path).exists() and (not name or name in names_in(ROOT / path))
+        return there or bool(capitals)  # a recipe's names are the reader's
+    if re.fullmatch(r"[\w.{}*<>/,-]+", span) and span.startswith(RESULTS):
+        return known_result(span)
+    dotted = re.fullmatch(r"([a-z_]+(?:\.[a-z0-9_]+)+)(?::.*)?", span)
+    if not dotted or FILES.search(dotted[1]):
+        return True
+    top = dotted[1].split(".")[0]
+    if top in numbers():
+        return has_key(dotted[1]) or known_name(f"talkmesh.{dotted[1]}")
+    return top not in PACKAGES or known_name(dotted[1])
 
 
 @functools.cache
