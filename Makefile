@@ -4,6 +4,9 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+NEWEST := work/newest
+RESOLVE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	--python-version 3.11 --all-extras pyproject.toml
 # the stages' `python` in dvc.yaml is the one of .venv, activated or not
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export UV_HTTP_TIMEOUT ?= 300
@@ -11,7 +14,7 @@ export DVC_NO_ANALYTICS ?= 1
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint flow ablate serve mlflow prefect lock clean
+.PHONY: help setup demo test test-all lint docs flow ablate serve mlflow prefect lock newest audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +51,9 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: setup ## these pages as a site, in site/
+	$(BIN)/python -m mkdocs build --strict
+
 flow: setup ## run the stale stages once under Prefect, side by side where the DAG allows it
 	$(BIN)/python -m flows.pipeline
 
@@ -64,8 +70,20 @@ prefect: setup ## Prefect's pages alone, http://127.0.0.1:4200
 	$(BIN)/prefect server start
 
 lock: ## resolve the versions of pyproject.toml again into requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-		--python-version 3.11 --all-extras pyproject.toml --output-file requirements.lock
+	$(RESOLVE) --output-file requirements.lock
+
+newest: setup ## the newest versions that pyproject.toml allows: what differs from the lock, and the tests with them
+	@mkdir -p $(NEWEST)
+	$(RESOLVE) --upgrade --output-file $(NEWEST)/requirements.lock
+	@grep -o '^[a-z0-9._-]*==[^ ]*' requirements.lock | sort -u >$(NEWEST)/locked
+	@grep -o '^[a-z0-9._-]*==[^ ]*' $(NEWEST)/requirements.lock | sort -u | diff $(NEWEST)/locked - || true
+	$(PYTHON) -m venv --clear $(NEWEST)/.venv
+	$(BIN)/uv pip install --quiet --python $(NEWEST)/.venv/bin/python -r $(NEWEST)/requirements.lock
+	$(BIN)/uv pip install --quiet --python $(NEWEST)/.venv/bin/python --no-deps --no-build-isolation --editable .
+	PATH="$(CURDIR)/$(NEWEST)/.venv/bin:$$PATH" $(NEWEST)/.venv/bin/python -m pytest -m "not slow"
+
+audit: setup ## known vulnerabilities of the locked packages; asks PyPI
+	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes --requirement requirements.lock
 
 clean: ## remove results and previews; recordings, DVC's cache, work/ and .venv stay
 	rm -rf predictions reports models data/clips data/crops data/poses data/renders

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 
 from rigs import tiny_rig
-from talkmesh.bundle import Bundle, assemble
+from talkmesh.bundle import Bundle, assemble, write_bundle
 from talkmesh.framing import Framing
 from talkmesh.models.head import Head, HeadConfig
 from talkmesh.models.regressor import Regressor, RegressorConfig
 from talkmesh.models.store import write_regressor, write_transcoder
-from talkmesh.rig import write_rig
+from talkmesh.rig import Rig, write_rig
 from test_transcoder import CONFIG, SIZE, model_of
 
 RIG = tiny_rig()
@@ -30,6 +30,20 @@ def write_parts(root: Path) -> tuple[Path, Path, Path]:
     write_regressor(root / "g", regressor.eval(), RIG.hash)
     write_rig(root / "rig.npz", RIG)
     return root / "t", root / "g", root / "rig.npz"
+
+
+def write_speaking_bundle(root: Path, rig: Rig) -> Path:
+    """Write a bundle into ``root/bundle`` whose meshes are always such as shapes of `rig` can make."""
+    torch.manual_seed(0)
+    write_transcoder(root / "t", model_of(), FRAMING, 25.0)
+    regressor = Regressor(RegressorConfig("resnet18", 4, 0.0, 0, 0, 0, 0, 0), torch.from_numpy(rig.neutral))
+    drive = 0.02 * torch.rand(len(rig.names), regressor.vertices.in_features)
+    with torch.no_grad():
+        regressor.vertices.weight.copy_(torch.from_numpy(rig.deltas).reshape(len(rig.names), -1).T @ drive)
+    write_regressor(root / "g", regressor.eval(), rig.hash)
+    write_rig(root / "rig.npz", rig)
+    write_bundle(root / "bundle", root / "t", root / "g", root / "rig.npz")
+    return root / "bundle"
 
 
 def head_of() -> Head:

@@ -73,7 +73,6 @@ def test_help_starts_within_twelve_times_a_bare_python() -> None:
         (["animate", "twice", "-o", "out", "--to", "glb"], "two sounds named a,"),
         (["profile", "nowhere"], "no profile 'nowhere'"),
         (["scores"], "run `dvc repro` first"),
-        (["sample"], "params.yaml not found"),
         (["sample", "--curves", "a.npz"], "--curves and --audio go together"),
         (["sample", "--meshes", "--curves", "a.npz", "--audio", "."], "leave --curves out"),
         (["sample", "--corpus", "mine"], "--corpus names a corpus of --curves or --meshes"),

@@ -8,15 +8,13 @@ import pandas as pd
 import pytest
 
 from stages import evaluate as evaluate_stage
-from talkmesh import cli, contracts, params
+from talkmesh import cli, contracts
 from talkmesh.errors import TalkmeshError
-from talkmesh.foreign import OUTSIDE, Request, read_meshes, score
+from talkmesh.foreign import Request, read_meshes, score
 from talkmesh.rig import write_rig
-from talkmesh.scoring import Scoring
 from tiny_project import CLIPS, FPS, make, poses, tiny_rig
 
 RIG = tiny_rig()
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -144,5 +142,10 @@ def test_other_errors_say_what_to_give(folders: Path) -> None:
         read_meshes(Path("mine/talk_a2.npz"), RIG, 1.0)
 
 
-def test_outside_of_a_project_the_numbers_are_those_of_params_yaml() -> None:
-    assert params.section(Scoring, "evaluate", path=ROOT / "params.yaml") == OUTSIDE
+def test_outside_of_a_project_the_numbers_are_those_that_talkmesh_comes_with(folders: Path) -> None:
+    (folders / "params.yaml").write_text(
+        "evaluate: {max_lag_s: 0.4, closure_mm: 1.0, bootstrap: {resamples: 10000, seed: 7}}\n"
+    )
+    inside = score(request())[0]["metrics"]
+    (folders / "params.yaml").unlink()
+    assert score(request())[0]["metrics"] == inside

@@ -59,8 +59,9 @@ Make a corpus with exact 3D ground truth, of which nobody needs to be filmed.
   --curves      the same face moved by recorded curves, with the recorded speech: real motion, exact meshes
   --meshes      many faces and voices, sound and meshes without video: for methods that learn from meshes
 
-Length, size, seed and looks stand in the section `sample` of params.yaml; the same seed gives the same corpus. What is
-there already is not made again. Writes data/raw/<corpus> and data/ground_truth/<corpus>.
+Length, size, seed and looks stand in the section `sample` of params.yaml, or are the default ones in a folder without
+one; the same seed gives the same corpus. What is there already is not made again. Writes data/raw/<corpus> and
+data/ground_truth/<corpus>.
 
 examples:
   talkmesh sample
@@ -98,7 +99,7 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 fine, 1 a check failed, 2 an explained error."""
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = parser().parse_args(argv)
         return int(arguments.run(arguments) or 0)
     except TalkmeshError as error:
         return _complain(str(error))
@@ -114,7 +115,8 @@ def _complain(sentence: str) -> int:
     return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return what understands the words of all commands."""
     parser = argparse.ArgumentParser(
         prog="talkmesh", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -227,10 +229,11 @@ def _sample(arguments: argparse.Namespace) -> None:
     if arguments.corpus and not (arguments.meshes or arguments.curves):
         raise TalkmeshError("talkmesh sample: --corpus names a corpus of --curves or --meshes")
     _speak()
+    from talkmesh.defaults import parameters
     from talkmesh.params import section
     from talkmesh.sample.corpus import SampleConfig, write_corpus
 
-    config = section(SampleConfig, "sample")
+    config = section(SampleConfig, "sample", path=parameters())
     if arguments.meshes:
         from talkmesh.sample.meshes import write_meshes
 
@@ -286,12 +289,13 @@ def _vocaset(arguments: argparse.Namespace) -> None:
     _speak()
     from talkmesh import vocaset
     from talkmesh.cutting import Segmenting
+    from talkmesh.defaults import parameters
     from talkmesh.params import section
     from talkmesh.rig.imported import Reading
 
     data = vocaset.open_vocaset(arguments.folder)
     rig_of = vocaset.on_flame(arguments.flame, arguments.masks, Reading().expressions)
-    fps = section(Segmenting, "segment").fps
+    fps = section(Segmenting, "segment", path=parameters()).fps
     print(vocaset.write_corpus(data, rig_of, fps, arguments.speaker or vocaset.SUBJECTS[0]))
 
 

@@ -21,7 +21,12 @@ from typing import Literal
 
 DEBIAN = ("libgl1", "libegl1", "libgles2", "libgl1-mesa-dri", "libglib2.0-0")
 APT = f"apt install {' '.join(DEBIAN)}"
-REINSTALL = "remove .venv and run `make setup`"
+IN_CHECKOUT = (Path(__file__).parents[2] / "Makefile").exists()
+REINSTALL = (
+    "remove .venv and run `make setup`"
+    if IN_CHECKOUT
+    else "install talkmesh anew, in an environment of its own"
+)
 TIMEOUT = 180  # seconds, for one check in a process of its own
 DISK_FAIL, DISK_WARN = 3, 15  # GB free
 MEMORY_FAIL, MEMORY_WARN = 3, 7  # GB
@@ -198,11 +203,19 @@ def sample_packages() -> Check:
     """The packages of the embedded corpus and of the default speech front end."""
     absent = [name for name in ("anny", "hibari-tts", "hama") if not _version(name)]
     found = f"missing {', '.join(absent)}" if absent else "anny (faces), hibari-tts (voice), hama (phonemes)"
-    return Check("built-in corpus", "warn" if absent else "ok", found, REINSTALL)
+    return Check("built-in corpus", "warn" if absent else "ok", found, _extra("sample"))
 
 
 def orchestration() -> Check:
-    """DVC, Prefect and MLflow load; FastAPI is one that Prefect 3.8 can use."""
+    """DVC, Prefect and MLflow load; FastAPI is one that Prefect 3.8 can use. Outside of a project nobody needs them."""
+    absent = [name for name in ("dvc", "mlflow", "prefect") if not _version(name)]
+    if absent:
+        found = (
+            f"missing {', '.join(absent)}: nothing can be trained; animate, stream, evaluate and sample work"
+        )
+        return Check(
+            "orchestration", "fail" if Path("dvc.yaml").exists() else "warn", found, _extra("pipeline")
+        )
     out, problem = _python(
         "import dvc, fastapi, mlflow, prefect\n"
         "print(dvc.__version__, prefect.__version__, mlflow.__version__, fastapi.__version__)"
@@ -275,6 +288,11 @@ LIBRARIES = {
     "EGL": "libegl1 libgl1-mesa-dri",
     "OpenGL": "libgl1",
 }
+
+
+def _extra(name: str) -> str:
+    """Return how packages come here that are not needed everywhere."""
+    return REINSTALL if IN_CHECKOUT else f"install talkmesh with its extra `{name}`"
 
 
 def _remedy(problem: str) -> str:

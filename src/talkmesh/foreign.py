@@ -17,10 +17,10 @@ import pandas as pd
 
 from talkmesh import params
 from talkmesh.contracts import RENDERS, RIGS, Track, read_ground_truth
+from talkmesh.defaults import parameters
 from talkmesh.errors import TalkmeshError
 from talkmesh.evaluation import summary
 from talkmesh.files import read_npz
-from talkmesh.intervals import Bootstrap
 from talkmesh.judged import Film, clip_film, clip_truth, judged_clips, read_camera, read_carried, speakers_of
 from talkmesh.rig import Rig, read_rig
 from talkmesh.scoring import NEED_FILM, NEED_TRUTH, Scoring, clip_scores
@@ -31,7 +31,6 @@ MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0}  # millimetres in a unit
 SUFFIXES = (".npy", ".npz")
 NAMES = ("vertices", "verts", "pred", "prediction")  # of the array in an npz that holds several
 CONDITION = "_condition_"  # FaceFormer and its descendants write <sentence>_condition_<style>.npy
-OUTSIDE = Scoring(0.4, 1.0, Bootstrap(10_000, 7))  # where there is no params.yaml; its values there
 
 
 @dataclass(frozen=True)
@@ -188,10 +187,9 @@ def score(request: Request) -> tuple[dict[str, Any], pd.DataFrame]:
     """
     path = Path(request.rig)
     rig = read_rig(path if path.suffix == ".npz" else RIGS / f"{request.rig}.npz")
-    inside = params.PARAMS.exists()
-    if request.truth is None and not inside:
+    if request.truth is None and not params.PARAMS.exists():
         raise TalkmeshError("there is no params.yaml here: give --truth, or run this in the project's folder")
-    how = params.section(Scoring, "evaluate") if inside else OUTSIDE
+    how = params.section(Scoring, "evaluate", path=parameters())
     pairs = against_project(request, rig) if request.truth is None else against_folder(request, rig)
     rows = [
         {"clip": pair.name, "frames": len(pair.predicted)}
