@@ -18,7 +18,7 @@ WORDS = {  # what the report fills in from the data
     "lips": "|L|",
     "upper": "|U|",
     "points": "MediaPipe's 40 lip points",
-    "crop": "`crop.size`",
+    "crop": "`crop.pixels`",
     "closure": "`evaluate.closure_mm`",
 }
 DISTANCE = r"\left\lVert p_{tv} - g_{tv} \right\rVert"

@@ -135,7 +135,7 @@ def test_paths_keys_and_modules_exist(page: Page) -> None:
     "span",
     [
         "reports/preview/crops.png", "reports/previews/crop.png", "models/transcoders/full", "data/clip/clips.csv",
-        "src/talkmesh/metric.py", "tests/test_docs.py::test_nothing", "profiles/tables.yml", "crop.sizes",
+        "src/talkmesh/metric.py", "tests/test_docs.py::test_nothing", "profiles/tables.yml", "crop.pixelss",
         "crop.neutral_frame: auto", "rig.file.upwards", "talkmesh.metrics.lve_cm", "flows.dags", "TALKMESH_HOUSE=/tmp",
     ],
 )  # fmt: skip
@@ -148,7 +148,7 @@ def test_names_of_nothing_are_told(span: str) -> None:
     [
         "reports/preview/crop.png", "reports/preview/render_cg.png", "models/transcoder/<variant>/", "predictions/",
         "reports/tables/table<n>.{csv,md,tex,html}", "data/raw/<corpus>/test.txt", "tests/test_docs.py::known_span",
-        "crop.size", "crop.neutral: <clip>:<frame>", "rig.file.up", "talkmesh.metrics.lve_mm", "flows.dag", "a.b",
+        "crop.pixels", "crop.neutral: <clip>:<frame>", "rig.file.up", "talkmesh.metrics.lve_mm", "flows.dag", "a.b",
         "src/talkmesh/models/NAME.py", "TALKMESH_TRACKING=off",
     ],
 )  # fmt: skip
