@@ -11,6 +11,7 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -66,7 +67,7 @@ def ablate(runs: dict[str, list[str]] | None = None) -> State | None:
             with tracking.run("ablation", HERE, parent=log.id) as child:
                 child.metrics(_flat(rows[HERE]))
         for name, settings in runs.items():
-            state = run_experiment(name, settings, log.id, return_state=True)
+            state: State[Any] = run_experiment(name, settings, log.id, return_state=True)
             if state.is_completed():
                 rows[name] = state.result()
             else:
@@ -127,9 +128,12 @@ def _uncommitted() -> list[str]:
         "--",
         *dag.inputs(),
     ]
-    listed = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()
+    listed = [Path(line) for line in lines]
     kept = dag.kept()
-    return [path for path in (line.rstrip("/") for line in listed) if path not in kept]
+    # git names a folder that it leaves out and what is in it: DVC must not copy that twice
+    outermost = [path for path in listed if not set(path.parents) & set(listed)]
+    return [str(path) for path in outermost if str(path) not in kept]
 
 
 def _scores_of(name: str) -> Scores:

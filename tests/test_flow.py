@@ -36,15 +36,15 @@ stages:
   last:
     cmd: python -m stages.work last
     deps: [middle_x.txt, middle_y.txt]
-    params: [size]
+    params: [step]
     outs: [last.txt]
     metrics:
       - reports/metrics.json: {cache: false}
 """
 PARAMS = """
-size: 1
+step: 1
 flow: {retries: 1, retry_delay_s: 0.0, nightly: "0 3 * * *", watch: "", settle_s: 30.0}
-ablations: {larger: [size=3]}
+ablations: {larger: [step=3]}
 """
 WORK = """
 import json, pathlib, sys, time
@@ -68,8 +68,8 @@ if name.startswith("middle"):
     from PIL import Image
     Image.new("RGB", (40, 30)).save(name + ".png")
 if name == "last":
-    size = int(open("params.yaml").read().split("size: ")[1].split()[0])
-    score = {"lve_mm": {"mean": 6.0 / size, "ci95": None}}
+    step = int(open("params.yaml").read().split("step: ")[1].split()[0])
+    score = {"lve_mm": {"mean": 6.0 / step, "ci95": None}}
     pathlib.Path("reports").mkdir(exist_ok=True)
     found = {"corpus": "toy", "track": "cg", "methods": {"ours": score, "still": score}}
     pathlib.Path("reports/metrics.json").write_text(json.dumps(found))
@@ -281,7 +281,7 @@ def test_ablations_run_beside_the_folder_and_are_compared(
     table = json.loads(artifacts("table")["ablations"])
     assert [(row["run"], row["sets"], row["method"], row["lve_mm"]) for row in table] == [
         ("as it is", "", "ours", "6"),
-        ("larger", "size=3", "ours", "2"),
+        ("larger", "step=3", "ours", "2"),
     ]
     client = MlflowClient(tracking_uri=tracking.store())
     experiment = client.get_experiment_by_name(tracking.EXPERIMENT).experiment_id
