@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -17,6 +16,7 @@ import pytest
 import yaml
 
 import flows  # noqa: F401  (its settings must come before Prefect's first import)
+from served import environment, wait_for
 from talkmesh import params, tracking
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +63,10 @@ if pathlib.Path("long").exists() and name == "middle_y":
     except KeyboardInterrupt:
         pathlib.Path("interrupted").touch()
         raise
+if pathlib.Path("wait").exists() and name == "middle_y":
+    pathlib.Path("started").touch()
+    while pathlib.Path("wait").exists():
+        time.sleep(0.1)
 pathlib.Path(name + ".txt").write_text(name)
 if name.startswith("middle"):
     from PIL import Image
@@ -87,14 +91,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     del os.environ["PREFECT_HOME"]
 
 
+def write_project(folder: Path, *init: str) -> None:
+    """Write the small DVC project; `init`: options of `dvc init`."""
+    (folder / "stages").mkdir()
+    (folder / "stages" / "__init__.py").touch()
+    (folder / "stages" / "work.py").write_text(textwrap.dedent(WORK))
+    (folder / "dvc.yaml").write_text(DVC_YAML)
+    (folder / "params.yaml").write_text(PARAMS)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", *init], cwd=folder, check=True)
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: None) -> Path:
-    (tmp_path / "stages").mkdir()
-    (tmp_path / "stages" / "__init__.py").touch()
-    (tmp_path / "stages" / "work.py").write_text(textwrap.dedent(WORK))
-    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
-    (tmp_path / "params.yaml").write_text(PARAMS)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=tmp_path, check=True)
+    write_project(tmp_path, "--no-scm")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TALKMESH_TRACKING", "off")
     return tmp_path
@@ -183,20 +192,12 @@ def test_the_dag_is_drawn_without_what_others_imply() -> None:
     assert names.count("text") == 3
 
 
-def command(*words: str, **more: str) -> subprocess.Popen:
+def command(*words: str) -> subprocess.Popen[bytes]:
     """Start a module of flows in the project, on the server of these tests."""
     from prefect.settings import PREFECT_API_URL
 
-    places = os.pathsep.join([str(ROOT), str(ROOT / "src")])
-    environment = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "PYTHONPATH": places} | more
-    return subprocess.Popen([sys.executable, "-m", *words], env=environment)
-
-
-def wait_for(condition: Any, seconds: float = 240) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.2)
+    more = environment(PREFECT_API_URL=str(PREFECT_API_URL.value()))
+    return subprocess.Popen([sys.executable, "-m", *words], env=more)
 
 
 def test_a_flow_that_is_cancelled_stops_its_stages_and_the_next_one_goes_on(project: Path) -> None:
@@ -323,64 +324,3 @@ def test_work_pools_get_what_is_served() -> None:
             if flow == function
         ]
     assert not DEPLOYMENTS
-
-
-@pytest.mark.slow
-def test_schedules_survive_a_power_cut_and_what_was_cut_off_is_marked(project: Path, tmp_path: Path) -> None:
-    from prefect.client.orchestration import SyncPrefectClient
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = str(tmp_path / "home")
-    client = SyncPrefectClient(f"http://127.0.0.1:{port}/api")
-
-    def ask(method: str, path: str, **what: Any) -> Any:
-        try:
-            return client.request(method, path, json=what).json()
-        except Exception:
-            return None
-
-    def start() -> subprocess.Popen:
-        return command("flows.serve", "--port", str(port), PREFECT_HOME=home, PREFECT_API_URL="")
-
-    def served() -> dict[str, Any]:
-        return {d["name"]: d for d in ask("POST", "/deployments/filter") or ()}
-
-    def state(run: str) -> str:
-        return str((ask("GET", f"/flow_runs/{run}") or {}).get("state_type"))
-
-    def begin() -> str:
-        return str(ask("POST", f"/deployments/{served()['nightly']['id']}/create_flow_run")["id"])
-
-    (project / "long").touch()
-    process = start()
-    try:
-        wait_for(lambda: len(served()) == 3)
-        with command("flows.serve") as second:
-            assert second.wait() == 1  # it is running already
-        cut = begin()
-        wait_for((project / "started").exists)
-        kill_all_with(f"PREFECT_HOME={home}")
-        process.wait()
-        (project / "long").unlink()
-        process = start()
-        wait_for(lambda: state(cut) == "CRASHED")
-        assert [s["active"] for s in served()["nightly"]["schedules"]] == [True]
-        again = begin()
-        wait_for(lambda: state(again) == "COMPLETED")
-        process.terminate()
-        process.wait(60)
-    finally:
-        kill_all_with(f"PREFECT_HOME={home}")
-        process.wait()
-
-
-def kill_all_with(setting: str) -> None:
-    """Kill all processes that were started with a setting in their environment: a power cut."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if setting.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                os.kill(int(folder.name), signal.SIGKILL)
-        except (OSError, PermissionError):
-            continue
