@@ -6,8 +6,8 @@ Prefect decides when; DVC decides whether: a stage that is up to date takes a se
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,15 +38,24 @@ def run_stage(stage: dag.Stage, parent: str | None) -> State | None:
 
     A stage that fails ends in a failed state with its name and last lines, rather than in a traceback of ours.
     """
-    started = time.time()
+    before = {path: _made(path) for path in stage.pictures}
     command = commands.dvc("repro", "--single-item", stage.name)
     code, last = commands.follow(command, parent, get_run_logger().info)
     if code:
         return Failed(message=f"stage {stage.name} ended with exit code {code}:\n" + "\n".join(last))
-    for path in map(Path, stage.pictures):
-        if path.exists() and path.stat().st_mtime >= started:
-            _show(pictures.preview(path), path.stem, f"{stage.name}: {path}")
+    for path, made in before.items():
+        if _made(path) not in (None, made):
+            _show(pictures.preview(Path(path)), Path(path).stem, f"{stage.name}: {path}")
     return None
+
+
+def _made(path: str) -> tuple[int, int] | None:
+    """Return what tells one making of a file from another, whatever the clock says; None if there is no file."""
+    try:
+        about = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return about.st_ino, about.st_mtime_ns
 
 
 @flow(name="talkmesh", task_runner=_threads(WORKERS), validate_parameters=False)

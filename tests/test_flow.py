@@ -246,6 +246,23 @@ def test_new_recordings_start_the_pipeline_once(project: Path) -> None:
     assert (project / "last.txt").exists()
 
 
+def test_a_recording_dated_in_the_future_does_not_wait_for_that_day(project: Path) -> None:
+    from flows.watch import watch
+
+    folder = project / "data/raw/ann"
+    folder.mkdir(parents=True)
+    (folder / "a.mp4").write_text("a")
+    os.utime(folder / "a.mp4", (time.time() + 1e6,) * 2)
+    assert watch(return_state=True).is_completed()
+    assert ran(project) == []  # nobody can know yet whether it is still being copied
+    (folder / "a.mp4").write_text("a whole film")
+    os.utime(folder / "a.mp4", (time.time() + 1e6,) * 2)
+    assert watch(return_state=True).is_completed()
+    assert ran(project) == []  # it was
+    assert watch(return_state=True).is_completed()
+    assert sorted(ran(project)) == ["first", "last", "middle_x", "middle_y"]
+
+
 def test_ablations_run_beside_the_folder_and_are_compared(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

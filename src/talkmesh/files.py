@@ -34,8 +34,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         os.replace(temporary, path)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+    except Exception as error:
+        if _is_full(error):
             raise TalkmeshError(
                 f"the disk is full while writing {path}: free some space and run again"
             ) from error
@@ -45,6 +45,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _is_full(error: Exception) -> bool:
+    """Return whether the disk was full; libraries written in Rust, such as safetensors, say it in words alone."""
+    return getattr(error, "errno", None) == errno.ENOSPC or f"(os error {errno.ENOSPC})" in str(error)
 
 
 def clear_leftovers(folder: Path) -> None:
