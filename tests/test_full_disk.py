@@ -1,4 +1,4 @@
-"""The disk fills up while pictures are rendered and while a model is trained: nothing half-written is taken for done."""
+"""The disk fills up while pictures are rendered, while a model learns: nothing half-written is taken for done."""
 
 import dataclasses
 import subprocess
@@ -58,7 +58,7 @@ def test_a_training_keeps_its_last_checkpoint_and_goes_on_when_there_is_room(
     wanted = learn(tmp_path / "whole")
     work = tmp_path / "work"
     with full_soon(work, "8m"):  # the first checkpoint fits; while the second is written, both would have to
-        with pytest.raises(TalkmeshError, match="the disk is full while writing .*safetensors"):
+        with pytest.raises(TalkmeshError, match=r"the disk is full while writing .*safetensors"):
             learn(work)
         assert not list(work.glob(".tmp*"))
         with pytest.raises(TalkmeshError, match="the disk is full"):
@@ -81,7 +81,7 @@ def test_every_writer_leaves_the_old_file_or_none(tmp_path: Path) -> None:
             lambda: files.write_npz(disk / "a.npz", noise=noise),
             lambda: files.write_json(disk / "a.json", noise),
         ):
-            with pytest.raises(TalkmeshError, match="the disk is full while writing .*free some space"):
+            with pytest.raises(TalkmeshError, match=r"the disk is full while writing .*free some space"):
                 write()
         assert files.read_json(disk / "a.json") == {"a": 1}
         assert [path.name for path in disk.iterdir()] == ["a.json"]
