@@ -1,5 +1,6 @@
 """The flows on a small DVC project: order, failures, retries, cancelling, pictures, watching, ablations, schedules."""
 
+import csv
 import io
 import json
 import os
@@ -312,6 +313,20 @@ def test_ablations_run_beside_the_folder_and_are_compared(
     }
     assert children["larger"] == {"ours/lve_mm": 2.0, "still/lve_mm": 2.0}
     assert children["as it is"] == {"ours/lve_mm": 6.0, "still/lve_mm": 6.0}
+
+    # DVC has them too, and what an ablation made is not made again where its parameters come into use
+    dvc = [sys.executable, "-m", "dvc"]
+    shown = subprocess.run([*dvc, "exp", "show", "--csv"], capture_output=True, text=True, check=True).stdout
+    found = {row["Experiment"]: row for row in csv.DictReader(io.StringIO(shown))}
+    assert found["larger"]["ours.lve_mm.mean"] == "2.0"
+    (project / "params.yaml").write_text(before.replace("step: 1", "step: 3"))
+    subprocess.run([*dvc, "repro"], check=True)
+    assert (
+        json.loads((project / "reports/metrics.json").read_text())["methods"]["ours"]["lve_mm"]["mean"] == 2.0
+    )
+    (project / "params.yaml").write_text(before)
+    subprocess.run([*dvc, "repro"], check=True)
+    assert ran(project) == []
 
 
 def test_flow_and_ablations_of_the_project_are_as_params_and_dvc_have_them() -> None:
