@@ -64,6 +64,7 @@ def copy_code(folder: Path) -> None:
 def begin(folder: Path) -> None:
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=folder, check=True)
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc")
 
 
 @pytest.fixture(scope="module")
