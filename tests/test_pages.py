@@ -112,6 +112,9 @@ def test_a_run_is_started_and_looked_at_on_prefects_pages(watched: Watched) -> N
     page.open(f"{watched.prefect.address}/artifacts/key/scores")
     watched.sees("Corpus toy", "ours", "lve_mm", "Curves and pictures in MLflow")
     watched.picture("scores")
+    link = "[...document.querySelectorAll('a')].find(a => a.innerText === 'Curves and pictures in MLflow')"
+    page.open(page.value(f"{link}.href"))
+    watched.sees("pipeline", "Finished")
     assert sorted(ran(watched.project)) == ["first", "last", "middle_x", "middle_y"]
     assert not page.complaints
 

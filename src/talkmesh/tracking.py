@@ -239,8 +239,9 @@ def store() -> str:
 
 
 def _pages() -> str:
-    """Return where MLflow's pages are, or would be after ``make mlflow``."""
-    return store() if store().startswith("http") else "http://127.0.0.1:5000"
+    """Return where MLflow's pages are, or would be after ``make mlflow``; MLFLOW_PORT is MLflow's own."""
+    served = f"http://127.0.0.1:{os.environ.get('MLFLOW_PORT') or 5000}"
+    return store() if store().startswith("http") else served
 
 
 def _on() -> bool:
