@@ -120,13 +120,20 @@ def mark_crashed() -> int:
         FlowRunFilterStateType,
     )
     from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.sorting import FlowRunSort
     from prefect.states import Crashed
 
     begun = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=begun))
     ours = FlowFilter(name=FlowFilterName(any_=[d.flow_name for d in deployments(config.read())]))
     with get_client(sync_client=True) as client:
-        left = client.read_flow_runs(flow_filter=ours, flow_run_filter=FlowRunFilter(state=state))
+        # without `sort` and `limit` this Prefect's client sends nulls that its own server refuses
+        left = client.read_flow_runs(
+            flow_filter=ours,
+            flow_run_filter=FlowRunFilter(state=state),
+            sort=FlowRunSort.ID_DESC,
+            limit=200,
+        )
         for run in left:
             client.set_flow_run_state(run.id, Crashed(message="`make serve` was started again"), force=True)
     return len(left)

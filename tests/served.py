@@ -59,8 +59,9 @@ class Served:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "flows.serve", "--port", str(self.port)]
-        self.process = subprocess.Popen(command, cwd=self.project, env=environment(**self.more))
-        wait_for(lambda: len(self.deployments()) == 3)
+        self.process = process = subprocess.Popen(command, cwd=self.project, env=environment(**self.more))
+        wait_for(lambda: process.poll() is not None or len(self.deployments()) == 3)
+        assert process.poll() is None, "`make serve` has ended"
 
     def ask(self, method: str, path: str, **what: Any) -> Any:
         """The answer of the API, None if there is none."""
