@@ -31,7 +31,8 @@ def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> None:
 
 def environment(**more: str) -> dict[str, str]:
     """The environment in which the project's programs find our code."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])} | more
+    places = [str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))} | more
 
 
 class Served:
@@ -45,6 +46,7 @@ class Served:
 
         self.project, self.port = project, free_port()
         self.address = f"http://127.0.0.1:{self.port}"
+        self.pages = f"{self.address}/v2"  # where a browser that opens the address is led to
         self.mark = f"PREFECT_HOME={home}"
         self.more = {"PREFECT_HOME": str(home), "PREFECT_API_URL": ""} | more
         self.client = SyncPrefectClient(f"{self.address}/api")

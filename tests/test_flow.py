@@ -356,3 +356,19 @@ def test_work_pools_get_what_is_served() -> None:
             if flow == function
         ]
     assert not DEPLOYMENTS
+
+
+def test_prefect_makes_runs_of_a_schedule(project: Path) -> None:
+    """With SQLAlchemy 2.1 Prefect 3.8 does not: schedules are shown, and nothing ever runs."""
+    from prefect.client.orchestration import get_client
+
+    from flows import config, serve
+
+    nightly = serve.deployments(config.read())[0].apply()
+    with get_client(sync_client=True) as client:
+        client.request("POST", f"/deployments/{nightly}/schedule", json={"min_runs": 2})
+        asked = {"deployments": {"id": {"any_": [str(nightly)]}}}
+        runs = client.request("POST", "/flow_runs/filter", json=asked).json()
+        client.request("DELETE", f"/deployments/{nightly}")
+    assert len(runs) >= 2
+    assert {run["state_type"] for run in runs} == {"SCHEDULED"}

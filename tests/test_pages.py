@@ -61,14 +61,23 @@ class Watched:
     def quick_run(self, deployment: str) -> str:
         """Press Run and Quick run on a deployment's page, go to the page of the run, and return its id."""
         known = self.prefect.deployments()[deployment]["id"]
-        self.page.open(f"{self.prefect.address}/deployments/deployment/{known}")
+        before = self.runs(known)
+        self.page.open(f"{self.prefect.pages}/deployments/deployment/{known}")
         self.sees(deployment)
         self.click("Run")
         self.picture(f"{deployment}-run")
         self.click("Quick run")
-        self.click("View run")
-        self.page.until("location.pathname.includes('/flow-run/')")
-        return str(self.page.value("location.pathname.split('/').pop()"))
+        wait_for(lambda: len(self.runs(known)) > len(before))
+        run, name = next((run, name) for run, name in self.runs(known).items() if run not in before)
+        self.click(name)
+        self.page.until(f"location.pathname.endswith({run!r})")
+        return run
+
+    def runs(self, deployment: str) -> dict[str, str]:
+        """The names of a deployment's runs that nobody scheduled, by their ids."""
+        asked = {"deployments": {"id": {"any_": [deployment]}}, "sort": "ID_DESC"}
+        found = self.prefect.ask("POST", "/flow_runs/filter", **asked)
+        return {run["id"]: run["name"] for run in found if not run["auto_scheduled"]}
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +115,10 @@ def test_a_run_is_started_and_looked_at_on_prefects_pages(watched: Watched) -> N
     watched.click("Artifacts")
     watched.sees("stages", "scores", "middle-x")
     watched.picture("pipeline-artifacts")
-    page.open(f"{watched.prefect.address}/artifacts/key/stages")
+    page.open(f"{watched.prefect.pages}/artifacts/key/stages")
     watched.picture("stages")
     page.until("[...document.images].some(i => i.src.startsWith('data:image/svg') && i.naturalWidth > 300)")
-    page.open(f"{watched.prefect.address}/artifacts/key/scores")
+    page.open(f"{watched.prefect.pages}/artifacts/key/scores")
     watched.sees("Corpus toy", "ours", "lve_mm", "Curves and pictures in MLflow")
     watched.picture("scores")
     link = "[...document.querySelectorAll('a')].find(a => a.innerText === 'Curves and pictures in MLflow')"
@@ -145,7 +154,7 @@ def test_ablations_are_started_in_prefect_and_compared_in_mlflow(watched: Watche
     wait_for(lambda: watched.prefect.state(run) in ("COMPLETED", "FAILED", "CRASHED"))
     watched.sees("Completed")
     watched.picture("ablations")
-    page.open(f"{watched.prefect.address}/artifacts/key/ablations")
+    page.open(f"{watched.prefect.pages}/artifacts/key/ablations")
     watched.sees("twice", "larger", "step=3", "lve_mm", "as it is")
     watched.picture("ablations-table")
 

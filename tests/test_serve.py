@@ -12,7 +12,7 @@ import pytest
 import flows  # noqa: F401  (its settings must come before Prefect's first import)
 from quiet import Quiet
 from served import Served, environment, wait_for
-from test_flow import ran, write_project
+from test_flow import PARAMS, ran, write_project
 
 pytestmark = pytest.mark.slow
 
@@ -113,6 +113,14 @@ def test_a_training_that_is_cancelled_ends_and_the_next_run_goes_on_from_its_che
     weights, curves = script["train"](tmp_path / "whole", Quiet(), 0.0)
     np.testing.assert_array_equal(np.load(project / "weights.npy"), weights)
     assert read_curves(project / "curves.csv") == curves
+
+
+def test_what_is_scheduled_runs(project: Path, tmp_path: Path) -> None:
+    (project / "params.yaml").write_text(PARAMS.replace("0 3 * * *", "* * * * *"))
+    with Served(project, tmp_path / "home") as served:
+        wait_for((project / "reports/metrics.json").exists)
+        served.stop()
+    assert sorted(ran(project)) == ["first", "last", "middle_x", "middle_y"]
 
 
 def test_schedules_survive_a_power_cut_and_what_was_cut_off_is_marked(project: Path, served: Served) -> None:
