@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_image_artifact, create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
@@ -109,7 +109,9 @@ def _publish(stages: Sequence[dag.Stage], states: Mapping[str, State], mlflow: s
     if not scores.METRICS.exists():
         return
     metrics = read_json(scores.METRICS)
-    text = f"# {scores.heading(metrics)}\n\n{scores.table(metrics)}\n"
+    # a page of Prefect's has no room for all columns
+    tables = (scores.table(metrics, columns) for columns in (scores.COLUMNS[:3], scores.COLUMNS[3:]))
+    text = f"# {scores.heading(metrics)}\n\n" + "\n\n".join(tables) + "\n"
     if mlflow:
         text += f"\n[Curves and pictures in MLflow]({mlflow}) (`make mlflow` serves them)\n"
     create_markdown_artifact(
@@ -120,7 +122,8 @@ def _publish(stages: Sequence[dag.Stage], states: Mapping[str, State], mlflow: s
 def _show(address: str, key: str, says: str) -> None:
     """Put a picture on the flow's page; one that Prefect does not take is no reason to fail."""
     try:
-        create_image_artifact(address, key.lower().replace("_", "-"), says)
+        name = key.lower().replace("_", "-")
+        create_markdown_artifact(key=name, markdown=pictures.markdown(says, address), description=says)
     except Exception as error:
         get_run_logger().warning("Prefect did not take the picture %s: %s", key, error)
 

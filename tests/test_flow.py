@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -152,10 +153,11 @@ def test_stages_run_in_order_once_and_a_failure_names_the_stage(project: Path) -
     assert pipeline(return_state=True).is_completed()
     assert ran(project) == ["middle_x", "last"]  # what had been done is not done again
     assert (project / "last.txt").read_text() == "last"
-    drawn = artifacts("image")
-    assert set(drawn) == {"stages", "middle-x", "middle-y"}
-    assert drawn["middle-x"].startswith("data:image/jpeg;base64,")
-    assert "| ours " in artifacts("markdown")["scores"]
+    shown = artifacts("markdown")
+    assert set(shown) == {"stages", "middle-x", "middle-y", "scores"}
+    assert "](data:image/jpeg;base64," in shown["middle-x"]
+    assert "](data:image/svg+xml;base64," in shown["stages"]
+    assert "| ours " in shown["scores"]
 
     assert pipeline(return_state=True).is_completed()
     assert ran(project) == []
@@ -181,8 +183,6 @@ def test_only_stages_that_read_what_lies_outside_are_tried_again(project: Path) 
 
 
 def test_the_dag_is_drawn_without_what_others_imply() -> None:
-    from xml.etree import ElementTree
-
     from flows.dag import Stage
     from flows.pictures import graph
 
@@ -191,6 +191,23 @@ def test_the_dag_is_drawn_without_what_others_imply() -> None:
     names = [node.tag.partition("}")[2] for node in ElementTree.fromstring(drawn).iter()]
     assert names.count("path") == 2  # a to b, b to c
     assert names.count("text") == 3
+
+
+def test_the_picture_of_the_dag_is_narrow_and_stages_are_below_what_they_need() -> None:
+    from flows.dag import Stage
+    from flows.pictures import graph
+
+    many = [Stage(f"m{i}", ("a",)) for i in range(10)]
+    stages = [Stage("a", ()), *many, Stage("z", tuple(stage.name for stage in many))]
+    drawn = ElementTree.fromstring(graph(stages, {}))
+    assert float(drawn.attrib["width"]) <= 720  # what a page of Prefect's has room for
+    boxes = [node for node in drawn if node.tag.endswith("rect")][1:]
+    corners = {
+        s.name: (float(b.attrib["x"]), float(b.attrib["y"])) for s, b in zip(stages, boxes, strict=True)
+    }
+    assert len(set(corners.values())) == len(stages)
+    for stage in stages:
+        assert all(corners[name][1] < corners[stage.name][1] for name in stage.upstream)
 
 
 def command(*words: str) -> subprocess.Popen[bytes]:

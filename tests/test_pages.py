@@ -70,8 +70,15 @@ class Watched:
         wait_for(lambda: len(self.runs(known)) > len(before))
         run, name = next((run, name) for run, name in self.runs(known).items() if run not in before)
         self.click(name)
-        self.page.until(f"location.pathname.endswith({run!r})")
+        self.page.until(f"location.pathname.endsWith({run!r})")
         return run
+
+    def artifact(self, key: str) -> None:
+        """Go to the newest artifact of a key by its page."""
+        found = {a["key"]: a["latest_id"] for a in self.prefect.ask("POST", "/artifacts/latest/filter")}
+        self.page.open(f"{self.prefect.pages}/artifacts/key/{key}")
+        self.click(found[key][:8])
+        self.page.until(f"location.pathname.endsWith({found[key]!r})")
 
     def runs(self, deployment: str) -> dict[str, str]:
         """The names of a deployment's runs that nobody scheduled, by their ids."""
@@ -110,15 +117,17 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 def test_a_run_is_started_and_looked_at_on_prefects_pages(watched: Watched) -> None:
     page = watched.page
     watched.quick_run("nightly")
-    watched.sees("Completed")
+    watched.sees("Completed", "Running stage 'middle@x'")
     watched.picture("pipeline")
     watched.click("Artifacts")
     watched.sees("stages", "scores", "middle-x")
     watched.picture("pipeline-artifacts")
-    page.open(f"{watched.prefect.pages}/artifacts/key/stages")
-    watched.picture("stages")
+    watched.artifact("stages")
     page.until("[...document.images].some(i => i.src.startsWith('data:image/svg') && i.naturalWidth > 300)")
-    page.open(f"{watched.prefect.pages}/artifacts/key/scores")
+    watched.picture("stages")
+    watched.artifact("middle-x")
+    page.until("[...document.images].some(i => i.src.startsWith('data:image/jpeg') && i.naturalWidth === 40)")
+    watched.artifact("scores")
     watched.sees("Corpus toy", "ours", "lve_mm", "Curves and pictures in MLflow")
     watched.picture("scores")
     link = "[...document.querySelectorAll('a')].find(a => a.innerText === 'Curves and pictures in MLflow')"
@@ -129,22 +138,28 @@ def test_a_run_is_started_and_looked_at_on_prefects_pages(watched: Watched) -> N
 
 
 def test_cancel_on_the_page_ends_the_stage(watched: Watched) -> None:
+    cache = watched.project / ".dvc/cache"
+    if cache.exists():
+        cache.rename(watched.project / ".dvc/put_away")
     (watched.project / "middle_y.txt").unlink(missing_ok=True)
-    (watched.project / ".dvc/cache").rename(watched.project / ".dvc/put_away")
     (watched.project / "long").touch()
     run = watched.quick_run("nightly")
     wait_for((watched.project / "started").exists)
     watched.sees("Running")
-    watched.picture("running")
     assert watched.prefect.pids("stages.work middle_y")
+    watched.click("Open menu")
     watched.click("Cancel")
+    watched.sees("Are you sure you want to cancel")
     watched.picture("cancel")
+    watched.click("Cancel Flow Run")
     wait_for(lambda: watched.prefect.state(run) == "CANCELLED", 120)
     assert (watched.project / "interrupted").exists()
     assert not watched.prefect.pids("stages.work")
     watched.sees("Cancelled")
+    watched.picture("cancelled")
     (watched.project / "long").unlink()
-    watched.quick_run("nightly")
+    again = watched.quick_run("nightly")
+    wait_for(lambda: watched.prefect.state(again) in ("COMPLETED", "FAILED", "CRASHED"))
     watched.sees("Completed")
 
 
@@ -154,7 +169,7 @@ def test_ablations_are_started_in_prefect_and_compared_in_mlflow(watched: Watche
     wait_for(lambda: watched.prefect.state(run) in ("COMPLETED", "FAILED", "CRASHED"))
     watched.sees("Completed")
     watched.picture("ablations")
-    page.open(f"{watched.prefect.pages}/artifacts/key/ablations")
+    watched.artifact("ablations")
     watched.sees("twice", "larger", "step=3", "lve_mm", "as it is")
     watched.picture("ablations-table")
 
