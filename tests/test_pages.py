@@ -5,10 +5,12 @@ Pictures of what was seen are kept in the folder TALKMESH_SCREENSHOTS, if it is 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ pytestmark = [
 ]
 
 IGNORED = "/mlflow*\n/mlruns\n/ran.log\n/work\n/started\n/interrupted\n/long\n__pycache__\n"
+COUNT = itertools.count()
 CLICKABLE = "button, a, [role=menuitem], [role=tab]"
 
 
@@ -52,8 +55,13 @@ class Watched:
         )
         self.page.until(f"!!({find})")
         self.page.value(f"({find}).scrollIntoView({{block: 'center'}})")
-        self.page.value(f"({find}).setAttribute('data-clicked', {words!r})")
-        self.page.click(f"[data-clicked={words!r}]")
+        mark = f"data-clicked-{next(COUNT)}"
+        self.page.value(f"({find}).setAttribute({mark!r}, '')")
+        box = f"JSON.stringify(({find})?.getBoundingClientRect())"
+        before = None
+        while before != (before := self.page.value(box)):  # menus and dialogs come in moving
+            time.sleep(0.2)
+        self.page.click(f"[{mark}]")
 
     def picture(self, name: str) -> None:
         self.page.picture(self.pictures / f"{name}.png")
