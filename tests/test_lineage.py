@@ -23,8 +23,8 @@ from test_transcoder import CONFIG
 
 FRAMING, RIG, RENDERS = Framing(16, 2.0, 0.5, True), tiny_rig(), renders_of(12)
 STAGE = TranscoderStage(
-    "none", 1.0, 0, CONFIG, BatchConfig(2, 8, 2, 1, 4, 0.5),
-    TrainConfig(6, 0.002, 2, 0.0, 1.0, 0.9, 3, 0, False, "float32", "cpu", 5),
+    start="none", image_rate=1.0, continued=0, model=CONFIG, batch=BatchConfig(2, 8, 2, 1, 4, 0.5),
+    train=TrainConfig(6, 0.002, 2, 0.0, 1.0, 0.9, 3, 0, False, "float32", "cpu", 5),
 )  # fmt: skip
 
 

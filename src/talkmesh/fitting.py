@@ -50,7 +50,6 @@ SOURCES = (
     "models",
 )  # a change of these makes checkpoints stale
 Curves = list[tuple[int, str, float, str]]
-OF_THE_DATA = ("neutral", "colours", "mask")  # what a transcoder holds beside what it has learned
 READ = 500  # renders that the reader of lip shapes is fitted to, at each validation
 
 
@@ -198,8 +197,9 @@ def _go_on(model: Transcoder, stage: TranscoderStage, before: Path) -> TrainConf
 
     Neutral images and colours stay those of the present recordings.
     """
-    weights = load_file(before / BEST)
-    model.load_state_dict({k: v for k, v in weights.items() if k not in OF_THE_DATA}, strict=False)
+    of_the_data = dict(model.named_buffers(recurse=False))
+    weights = {k: v for k, v in load_file(before / BEST).items() if k not in of_the_data}
+    model.load_state_dict(weights, strict=False)
     logger.info("going on from the training in %s for %d steps", before, stage.continued)
     warmup = min(stage.train.warmup, stage.continued // 10)
     return replace(stage.train, steps=stage.continued, warmup=warmup)
