@@ -36,33 +36,34 @@ def trained(where: Place) -> Place:
 
 
 def test_each_training_goes_on_from_the_last_and_the_same_one_again_from_where_it_did(tmp_path: Path) -> None:
-    first = place(tmp_path, "s", "monday", True)
+    first = place(tmp_path, "s", "monday", 5)
     assert first.before is None
     trained(first)
-    second = place(tmp_path, "s", "tuesday", True)
+    second = place(tmp_path, "s", "tuesday", 5)
     assert second.before == first.work
-    assert place(tmp_path, "s", "tuesday", True) == second  # killed, and begun again
+    assert place(tmp_path, "s", "tuesday", 5) == second  # killed, and begun again
+    assert place(tmp_path, "s", "tuesday", 6).work != second.work
     trained(second)
-    assert place(tmp_path, "s", "tuesday", True) == second  # run once more
-    third = place(tmp_path, "s", "wednesday", True)
+    assert place(tmp_path, "s", "tuesday", 5) == second  # run once more
+    third = place(tmp_path, "s", "wednesday", 5)
     assert third.before == second.work
-    assert place(tmp_path, "other settings", "wednesday", True).before is None
+    assert place(tmp_path, "other settings", "wednesday", 5).before is None
     assert len({where.work for where in (first, second, third)}) == 3
 
 
 def test_a_training_that_begins_anew_is_another_one(tmp_path: Path) -> None:
-    trained(place(tmp_path, "s", "monday", False))
-    anew, on = (place(tmp_path, "s", "tuesday", goes_on) for goes_on in (False, True))
+    trained(place(tmp_path, "s", "monday", 0))
+    anew, on = (place(tmp_path, "s", "tuesday", steps) for steps in (0, 5))
     assert anew.before is None
     assert anew.work != on.work
     # switched on without new recordings: nothing to do
-    assert place(tmp_path, "s", "monday", True) == place(tmp_path, "s", "monday", False)
+    assert place(tmp_path, "s", "monday", 5) == place(tmp_path, "s", "monday", 0)
 
 
 def test_checkpoints_that_were_removed_are_not_gone_on_from(tmp_path: Path) -> None:
-    first = trained(place(tmp_path, "s", "monday", True))
+    first = trained(place(tmp_path, "s", "monday", 5))
     (first.work / BEST).unlink()
-    assert place(tmp_path, "s", "tuesday", True).before is None
+    assert place(tmp_path, "s", "tuesday", 5).before is None
 
 
 def real_of(count: int) -> Real:

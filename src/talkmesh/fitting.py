@@ -131,7 +131,7 @@ def transcoder_place(
         real.fps,
         *seen,
     )
-    return place(Path("work/transcoder"), settings, data, stage.continued > 0)
+    return place(Path("work/transcoder"), settings, data, stage.continued)
 
 
 def fit_transcoder(

@@ -34,20 +34,21 @@ class Place:
         write_json(self.note, {"folder": self.work.name, "before": before, "data": self.data})
 
 
-def place(folder: Path, settings: str, data: str, goes_on: bool) -> Place:
+def place(folder: Path, settings: str, data: str, continued: int) -> Place:
     """Return where a training has its checkpoints.
 
     Parameters
     ----------
     folder : of all trainings of its kind
     settings, data : hashes of how it is trained, code included, and of what it learns from
-    goes_on : whether it starts from the weights of the last one with these settings, if that learned from other data
+    continued : steps by which it goes on from the last one with these settings, if that learned from other data; 0:
+    it begins anew
     """
     note = folder / f"{settings}.json"
-    before = _last(note, data) if goes_on else None
+    before = _last(note, data) if continued else None
     if before is not None and not (folder / before / BEST).exists():
         before = None
-    named: list[Any] = [settings, data] + ([before] if before else [])
+    named: list[Any] = [settings, data] + ([before, continued] if before else [])
     return Place(folder / content_hash(*named), folder / before if before else None, data, note)
 
 
