@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -48,8 +49,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def _is_full(error: Exception) -> bool:
-    """Return whether the disk was full; libraries written in Rust, such as safetensors, say it in words alone."""
-    return getattr(error, "errno", None) == errno.ENOSPC or f"(os error {errno.ENOSPC})" in str(error)
+    """Return whether the disk was full; NumPy and libraries written in Rust, such as safetensors, say it in words."""
+    in_words = rf"\(os error {errno.ENOSPC}\)|\d+ requested and \d+ written"
+    return getattr(error, "errno", None) == errno.ENOSPC or re.search(in_words, str(error)) is not None
 
 
 def clear_leftovers(folder: Path) -> None:

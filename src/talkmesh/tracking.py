@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 EXPERIMENT = "talkmesh"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the pages open as for chat programs
 SWITCH = "TALKMESH_TRACKING"  # environment: "off" switches tracking off
 PARENT = "MLFLOW_PARENT_RUN_ID"  # environment: the run of the flow, below which stages appear
 CURVES = "talkmesh.curves"  # tag: hash of the curves of a run that was made after the training
@@ -286,7 +287,7 @@ def _open() -> tuple[Any, str]:
         if found is not None:
             return client, found.experiment_id
         place = (folder / "mlruns").as_uri() if uri.startswith("sqlite:") else None
-        return client, client.create_experiment(EXPERIMENT, artifact_location=place)
+        return client, client.create_experiment(EXPERIMENT, artifact_location=place, tags=KIND)
 
 
 def _git() -> dict[str, str]:
