@@ -10,8 +10,9 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+from typing import Any
 
 from docs import made
 
@@ -72,11 +73,11 @@ def licence(name: str) -> str:
     PackageNotFoundError
         If it is not installed.
     """
-    found = metadata(name)
+    found: Any = metadata(name)  # its type lacks `get` in Python 3.11
     return READ.get(name) or found.get("License-Expression") or _said(found)
 
 
-def _said(found: PackageMetadata) -> str:
+def _said(found: Any) -> str:
     classifiers = [
         c.split(" :: ")[-1] for c in found.get_all("Classifier") or [] if c.startswith("License :: ")
     ]

@@ -12,7 +12,9 @@ from flows.dag import Stage
 
 SIDE = 1200  # pixels, at most: artifacts are rows of a database
 COLOURS = {"done": "#b7e1c0", "failed": "#f4b6ae", "not run": "#e4e4e7"}
-WIDTH, HEIGHT, RIGHT, DOWN = 170, 26, 230, 40  # of a box, and from box to box
+# of a box; from box to box in a line, from line to line of a level, from level to level; a page of Prefect's is narrow
+WIDTH, HEIGHT, RIGHT, LINE, DOWN = 160, 26, 172, 36, 60
+ACROSS, MARGIN = 4, 8  # boxes in a line; pixels about the picture
 
 
 def uri(kind: str, content: bytes) -> str:
@@ -31,43 +33,63 @@ def preview(path: Path) -> str:
     return uri("jpeg", buffer.getvalue())
 
 
+def markdown(says: str, address: str) -> str:
+    """Return a picture as Markdown: Prefect shows an image's own address below it, which here is the whole picture."""
+    return f"![{says}]({address})\n\n{says}\n"
+
+
 def graph(stages: Sequence[Stage], states: Mapping[str, str]) -> str:
-    """Draw the DAG as SVG: a stage is right of all that it needs, its colour says what became of it.
+    """Draw the DAG as SVG: a stage is below all that it needs, its colour says what became of it.
 
     stages : each after all that it needs; states : one of `COLOURS` by name. Needs that others imply are not drawn.
     """
     above: dict[str, set[str]] = {}  # all that a stage needs, also through others
-    column: dict[str, int] = {}
+    level: dict[str, int] = {}
     for stage in stages:
         above[stage.name] = {n for name in stage.upstream for n in (name, *above[name])}
-        column[stage.name] = 1 + max((column[name] for name in stage.upstream), default=-1)
-    rows = [0] * (1 + max(column.values(), default=0))
-    place: dict[str, tuple[int, int]] = {}
-    for stage in stages:
-        place[stage.name] = (10 + column[stage.name] * RIGHT, 10 + rows[column[stage.name]] * DOWN)
-        rows[column[stage.name]] += 1
-    drawn = []
-    for stage in stages:
-        x, y = place[stage.name]
-        for name in stage.upstream:
-            if any(name in above[other] for other in stage.upstream):
-                continue
-            from_x, from_y = place[name][0] + WIDTH, place[name][1] + HEIGHT / 2
-            middle = (from_x + x) / 2
-            drawn.append(
-                f'<path d="M{from_x},{from_y} C{middle},{from_y} {middle},{y + HEIGHT / 2} {x},{y + HEIGHT / 2}" '
-                'fill="none" stroke="#8a8a94"/>'
-            )
-    for stage in stages:
-        x, y = place[stage.name]
-        state = states.get(stage.name, "not run")
-        drawn.append(
-            f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="5" fill="{COLOURS[state]}">'
-            f"<title>{escape(state)}</title></rect>"
-            f'<text x="{x + WIDTH / 2}" y="{y + HEIGHT / 2 + 4}" text-anchor="middle">{escape(stage.name)}</text>'
-        )
-    width, height = 20 + (len(rows) - 1) * RIGHT + WIDTH, 20 + max(rows) * DOWN
+        level[stage.name] = 1 + max((level[name] for name in stage.upstream), default=-1)
+    place = _places(level)
+    drawn = [
+        _line(place[name], place[stage.name])
+        for stage in stages
+        for name in stage.upstream
+        if not any(name in above[other] for other in stage.upstream)
+    ]
+    drawn += [_box(place[stage.name], stage.name, states.get(stage.name, "not run")) for stage in stages]
+    width = 2 * MARGIN + WIDTH + max((x for x, _ in place.values()), default=0)
+    height = 2 * MARGIN + HEIGHT + max((y for _, y in place.values()), default=0)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>{"".join(drawn)}</svg>'
+    )
+
+
+def _places(level: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Return the upper left corners of boxes: levels below each other, each in as many lines as it takes."""
+    place: dict[str, tuple[int, int]] = {}
+    y = 0
+    for depth in range(1 + max(level.values(), default=-1)):
+        names = [name for name in level if level[name] == depth]
+        for first in range(0, len(names), ACROSS):
+            line = names[first : first + ACROSS]
+            start = (ACROSS - len(line)) * RIGHT // 2  # in the middle
+            place |= {name: (start + i * RIGHT, y) for i, name in enumerate(line)}
+            y += LINE
+        y += DOWN - LINE
+    return place
+
+
+def _line(above: tuple[int, int], below: tuple[int, int]) -> str:
+    x, y = above[0] + MARGIN + WIDTH / 2, above[1] + MARGIN + HEIGHT
+    to_x, to_y = below[0] + MARGIN + WIDTH / 2, below[1] + MARGIN
+    middle = (y + to_y) / 2
+    return f'<path d="M{x},{y} C{x},{middle} {to_x},{middle} {to_x},{to_y}" fill="none" stroke="#8a8a94"/>'
+
+
+def _box(corner: tuple[int, int], name: str, state: str) -> str:
+    x, y = corner[0] + MARGIN, corner[1] + MARGIN
+    return (
+        f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="5" fill="{COLOURS[state]}">'
+        f"<title>{escape(state)}</title></rect>"
+        f'<text x="{x + WIDTH / 2}" y="{y + HEIGHT / 2 + 4}" text-anchor="middle">{escape(name)}</text>'
     )

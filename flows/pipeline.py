@@ -6,14 +6,14 @@ Prefect decides when; DVC decides whether: a stage that is up to date takes a se
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_image_artifact, create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
@@ -38,15 +38,24 @@ def run_stage(stage: dag.Stage, parent: str | None) -> State | None:
 
     A stage that fails ends in a failed state with its name and last lines, rather than in a traceback of ours.
     """
-    started = time.time()
+    before = {path: _made(path) for path in stage.pictures}
     command = commands.dvc("repro", "--single-item", stage.name)
     code, last = commands.follow(command, parent, get_run_logger().info)
     if code:
         return Failed(message=f"stage {stage.name} ended with exit code {code}:\n" + "\n".join(last))
-    for path in map(Path, stage.pictures):
-        if path.exists() and path.stat().st_mtime >= started:
-            _show(pictures.preview(path), path.stem, f"{stage.name}: {path}")
+    for path, made in before.items():
+        if _made(path) not in (None, made):
+            _show(pictures.preview(Path(path)), Path(path).stem, f"{stage.name}: {path}")
     return None
+
+
+def _made(path: str) -> tuple[int, int] | None:
+    """Return what tells one making of a file from another, whatever the clock says; None if there is no file."""
+    try:
+        about = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return about.st_ino, about.st_mtime_ns
 
 
 @flow(name="talkmesh", task_runner=_threads(WORKERS), validate_parameters=False)
@@ -100,7 +109,9 @@ def _publish(stages: Sequence[dag.Stage], states: Mapping[str, State], mlflow: s
     if not scores.METRICS.exists():
         return
     metrics = read_json(scores.METRICS)
-    text = f"# {scores.heading(metrics)}\n\n{scores.table(metrics)}\n"
+    # a page of Prefect's has no room for all columns
+    tables = (scores.table(metrics, columns) for columns in (scores.COLUMNS[:3], scores.COLUMNS[3:]))
+    text = f"# {scores.heading(metrics)}\n\n" + "\n\n".join(tables) + "\n"
     if mlflow:
         text += f"\n[Curves and pictures in MLflow]({mlflow}) (`make mlflow` serves them)\n"
     create_markdown_artifact(
@@ -111,7 +122,8 @@ def _publish(stages: Sequence[dag.Stage], states: Mapping[str, State], mlflow: s
 def _show(address: str, key: str, says: str) -> None:
     """Put a picture on the flow's page; one that Prefect does not take is no reason to fail."""
     try:
-        create_image_artifact(address, key.lower().replace("_", "-"), says)
+        name = key.lower().replace("_", "-")
+        create_markdown_artifact(key=name, markdown=pictures.markdown(says, address), description=says)
     except Exception as error:
         get_run_logger().warning("Prefect did not take the picture %s: %s", key, error)
 

@@ -8,9 +8,11 @@ runs that were cut off are marked as crashed. With PREFECT_API_URL that server i
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -22,9 +24,12 @@ from filelock import FileLock, Timeout
 
 from flows import commands, config
 
+logger = logging.getLogger(__name__)
+
 ADDRESS = "PREFECT_API_URL"
 HOST, PORT = "127.0.0.1", 4200
 START_S = 180  # seconds that the server may take to start
+RESTART_S = 1.0  # seconds before one that died is started again
 SERVING = Path(".dvc/tmp/serve.lock")
 DEPLOYMENTS = {
     "pipeline": "nightly",
@@ -47,7 +52,10 @@ def deployments(how: config.FlowParams) -> list[Any]:
 
 @contextmanager
 def server(port: int = PORT) -> Iterator[None]:
-    """Have a server: that of PREFECT_API_URL, or one that runs here already, or one that ends with this block."""
+    """Have a server: that of PREFECT_API_URL, or one that runs here already, or one that ends with this block.
+
+    One of ours that dies is started again, so that a flow that is at work finds it when it asks once more.
+    """
     if os.environ.get(ADDRESS):
         yield
         return
@@ -57,17 +65,36 @@ def server(port: int = PORT) -> Iterator[None]:
         yield
         return
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    ended = threading.Event()
+    running = [_start(command)]
+
+    def keep() -> None:
+        while True:
+            running[0].wait()
+            if ended.wait(RESTART_S):
+                return
+            logger.warning("Prefect's server has died and is started again")
+            running[0] = _start(command)
+            if ended.is_set():
+                running[0].terminate()
+
+    try:
+        end = time.monotonic() + START_S
+        while not healthy(address):
+            if running[0].poll() is not None or time.monotonic() > end:
+                sys.exit(f"Prefect's server does not start at {address}: is something else at that port?")
+            time.sleep(0.5)
+        threading.Thread(target=keep, daemon=True).start()
+        yield
+    finally:
+        ended.set()
+        running[0].terminate()
+        running[0].wait()
+
+
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
     # a group of its own: an interrupt ends the runs first, and then the server
-    with subprocess.Popen(command, start_new_session=True) as process:
-        try:
-            end = time.monotonic() + START_S
-            while not healthy(address):
-                if process.poll() is not None or time.monotonic() > end:
-                    sys.exit(f"Prefect's server does not start at {address}: is something else at that port?")
-                time.sleep(0.5)
-            yield
-        finally:
-            process.terminate()
+    return subprocess.Popen(command, start_new_session=True)
 
 
 def healthy(address: str) -> bool:
@@ -93,13 +120,20 @@ def mark_crashed() -> int:
         FlowRunFilterStateType,
     )
     from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.sorting import FlowRunSort
     from prefect.states import Crashed
 
     begun = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=begun))
     ours = FlowFilter(name=FlowFilterName(any_=[d.flow_name for d in deployments(config.read())]))
     with get_client(sync_client=True) as client:
-        left = client.read_flow_runs(flow_filter=ours, flow_run_filter=FlowRunFilter(state=state))
+        # without `sort` and `limit` this Prefect's client sends nulls that its own server refuses
+        left = client.read_flow_runs(
+            flow_filter=ours,
+            flow_run_filter=FlowRunFilter(state=state),
+            sort=FlowRunSort.ID_DESC,
+            limit=200,
+        )
         for run in left:
             client.set_flow_run_state(run.id, Crashed(message="`make serve` was started again"), force=True)
     return len(left)

@@ -28,10 +28,16 @@ def watch() -> State | None:
     """
     logger = get_run_logger()
     now, newest = listing()
-    if SEEN.exists() and read_json(SEEN)["listing"] == now:
+    seen = read_json(SEEN) if SEEN.exists() else {"listing": None}
+    if seen["listing"] == now:
         logger.info("nothing has changed in %s", ", ".join(map(str, WATCHED)))
         return None
-    if time.time() - newest < config.read().settle_s:
+    age = time.time() - newest
+    # a date that is yet to come, of a camera or after this machine's clock was put back, says nothing: then two looks
+    # that see the same do
+    settled = age >= config.read().settle_s if age >= 0 else seen.get("waiting") == now
+    if not settled:
+        write_json(SEEN, seen | {"waiting": now})
         logger.info("something is being copied there: the next look will tell")
         return None
     state = pipeline(return_state=True)

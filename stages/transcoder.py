@@ -8,7 +8,7 @@ from talkmesh import params, tracking
 from talkmesh.contracts import RENDERS, Track, read_kept, read_renders
 from talkmesh.domains import read_real
 from talkmesh.errors import TalkmeshError
-from talkmesh.fitting import TranscoderStage, decoded_sheet, fit_transcoder, work_folder
+from talkmesh.fitting import TranscoderStage, decoded_sheet, fit_transcoder, transcoder_place
 from talkmesh.framing import Framing
 from talkmesh.log import setup
 from talkmesh.models.store import write_transcoder
@@ -30,13 +30,10 @@ def main(variant: str) -> None:
     speech = stage.model.speech if stage.model.with_speech else None
     real, held_out = (read_real(read_kept(split), framing, speech) for split in ("train", "val"))
     renders, rig = read_renders(RENDERS / track.name), read_rig(track.rig_file)
-    taken = Path(stage.start) / "weights.safetensors"
-    start = [taken] if taken.exists() else []
-    images = [clip.images for clip in real.clips]
-    work = work_folder("transcoder", stage, framing, rig.hash, renders.poses, *start, *images)
+    where = transcoder_place(stage, real, held_out, renders, rig, framing)
     folder = Path("models/transcoder") / variant
     with tracking.run("transcoder", variant, stage) as log:
-        model, curves = fit_transcoder(stage, real, held_out, renders, rig, framing, work, log)
+        model, curves = fit_transcoder(stage, real, held_out, renders, rig, framing, where, log)
         if not processes().first:
             return
         write_transcoder(folder, model, framing, real.fps)

@@ -116,8 +116,8 @@ def browsing(profile: Path, size: tuple[int, int] = (1280, 860)) -> Iterator[Pag
                 time.sleep(0.1)
             port = where.read_text().split()[0]
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE) as reply:
-                (target,) = [t for t in json.load(reply) if t["type"] == "page"]
-            with connect(target["webSocketDebuggerUrl"], max_size=None, open_timeout=PATIENCE) as socket:
+                (url,) = [t["webSocketDebuggerUrl"] for t in json.load(reply) if t["type"] == "page"]
+            with connect(url, max_size=None, open_timeout=PATIENCE, ping_interval=None) as socket:
                 page = Page(socket)
                 view = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
                 page.call("Emulation.setDeviceMetricsOverride", **view)

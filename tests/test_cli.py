@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from talkmesh import cli
+from talkmesh import cli, needs
 
 COMMANDS = (
     *("sample", "vocaset", "animate", "stream", "evaluate", "study", "scores", "doctor", "profile", "models"),
@@ -126,12 +126,13 @@ def test_profile_prints_what_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(needs, "report", lambda: "needs: nothing")
     Path("profiles").mkdir()
     Path("params.yaml").write_text("size: 1\n")
     Path("profiles/big.yaml").write_text("# large\nsize: 2\n")
     assert cli.main(["profile"]) == 0
     assert capsys.readouterr().out.split() == ["big", "large"]
     assert cli.main(["profile", "big"]) == 0
-    assert capsys.readouterr().out == "size: 1 -> 2\n"
+    assert capsys.readouterr().out == "size: 1 -> 2\nneeds: nothing\n"
     assert cli.main(["profile", "big"]) == 0
     assert "nothing to change" in capsys.readouterr().out

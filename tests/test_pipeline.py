@@ -56,6 +56,18 @@ def repro(folder: Path, *more: str) -> str:
     return done.stdout
 
 
+def copy_code(folder: Path) -> None:
+    for name in ("src", "stages"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dvc.yaml", folder)
+
+
+def begin(folder: Path) -> None:
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=folder, check=True)
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc")
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A copy of the project with tiny numbers, a corpus of six sentences and one file that is no video."""
@@ -68,9 +80,7 @@ def project(tmp_path_factory):
     from talkmesh.sample.corpus import SampleConfig, write_corpus
 
     folder = tmp_path_factory.mktemp("project")
-    for name in ("src", "stages"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "dvc.yaml", folder)
+    copy_code(folder)
     (folder / "data/rigs").mkdir(parents=True)
     (folder / "data/curves").mkdir(parents=True)
     numbers = params.merged(params.read(ROOT / "params.yaml"), TINY)
@@ -78,8 +88,7 @@ def project(tmp_path_factory):
     write_corpus(params.section(SampleConfig, "sample", path=folder / "params.yaml"), folder)
     speaker = next(p for p in (folder / "data/raw/embedded").iterdir() if p.is_dir())
     (speaker / "notes.mp4").write_text("this is no video")
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, cwd=folder, check=True)
+    begin(folder)
     repro(folder)
     return folder
 
@@ -130,6 +139,33 @@ def test_scores_and_model_are_in_mlflow_and_the_first_model_is_the_champion(proj
     outcome = json.loads((project / "reports/champion.json").read_text())
     assert outcome["run_id"]
     assert outcome["said"].startswith("the first champion, lve_mm")
+
+
+@pytest.mark.slow
+def test_two_runs_of_one_commit_give_identical_files(project, tmp_path):
+    """In another folder, where nothing is kept from the first run; ids of runs are all that may differ."""
+    copy_code(tmp_path)
+    shutil.copy(project / "params.yaml", tmp_path)
+    for name in ("raw", "ground_truth", "rigs", "curves"):
+        shutil.copytree(project / "data" / name, tmp_path / "data" / name)
+    begin(tmp_path)
+    repro(tmp_path)
+    outs = [
+        out["path"]
+        for stage in yaml.safe_load((project / "dvc.lock").read_text())["stages"].values()
+        for out in stage["outs"]
+    ]
+    files = [
+        path.relative_to(project)
+        for out in outs
+        for path in ([project / out] if (project / out).is_file() else sorted((project / out).rglob("*")))
+        if path.is_file()
+    ]
+    named = {"run.json", "champion.json"}
+    other = [f for f in files if (project / f).read_bytes() != (tmp_path / f).read_bytes()]
+    assert Path("reports/metrics.json") in files
+    assert {f.name for f in files if f.suffix == ".safetensors"} >= {"weights.safetensors"}
+    assert [str(f) for f in other if f.name not in named] == []
 
 
 def test_a_second_repro_does_nothing_and_an_edit_remakes_only_what_it_changes(project):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows import cache
+from served import free_port, wait_for
 
 ROOT = Path(__file__).parents[1]
 DVC_YAML = """
@@ -70,6 +72,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / path).write_text(path)
     run(folder, "git", "init", "-q")
     run(folder, "dvc", "init", "-q")
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc")
     commit(folder)
     run(folder, "dvc", "add", "-q", "data/raw/ann", "data/ground_truth/ann")
     run(folder, "dvc", "repro")
@@ -91,6 +94,48 @@ def test_a_second_clone_runs_nothing_and_fetches_what_it_needs(first: Path) -> N
     run(second, "dvc", "repro", "--pull", "--allow-missing")
     assert (second / "ran.log").read_text() == "train\n"
     assert not (second / "data/raw/ann").exists()
+
+
+@pytest.mark.slow
+def test_a_store_that_speaks_s3(first: Path, tmp_path: Path) -> None:
+    """Against moto, a server that answers as S3 does."""
+    pytest.importorskip("dvc_s3")
+    boto3 = pytest.importorskip("boto3")
+    pytest.importorskip("moto.server")
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    keys = {"access_key_id": "a", "secret_access_key": "b", "endpointurl": address}
+    with subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)]) as server:
+        try:
+            wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+            client = boto3.client(
+                "s3", "us-east-1", endpoint_url=address, aws_access_key_id="a", aws_secret_access_key="b"
+            )
+            client.create_bucket(Bucket="bucket")
+            folder, second = tmp_path / "first", tmp_path / "second"
+            shutil.copytree(first, folder)
+            run(folder, "dvc", "remote", "add", "--default", "--force", "store", "s3://bucket/talkmesh")
+            for key, value in keys.items():
+                run(folder, "dvc", "remote", "modify", "store", key, value)
+            run(folder, "dvc", "push")
+            commit(folder)
+            run(tmp_path, "git", "clone", "-q", str(folder), str(second))
+            run(second, "dvc", "pull", "data/ground_truth/ann.dvc")
+            run(second, "dvc", "repro", "--pull", "--allow-missing")
+            run(second, "dvc", "pull", "train")
+        finally:
+            server.terminate()
+    assert not (second / "ran.log").exists()
+    assert (second / "models/full/weights").read_text() == "1"
+
+
+def test_results_lie_on_the_disk_once(first: Path, tmp_path: Path) -> None:
+    probe = ["cp", "--reflink=always", str(first / "cut.py"), str(tmp_path)]
+    if first.stat().st_dev == tmp_path.stat().st_dev and subprocess.run(probe, check=False).returncode == 0:
+        pytest.skip("this disk shares blocks between files, which nothing shows")
+    weights = first / "models/full/weights"
+    assert weights.stat().st_nlink == 2
+    assert not weights.stat().st_mode & 0o222
 
 
 def test_a_damaged_file_of_the_cache_is_found_and_made_again(first: Path, tmp_path: Path) -> None:

@@ -47,3 +47,12 @@ def test_no_results_or_strange_ones_are_explained(tmp_path: Path) -> None:
         scores.show(tmp_path / "metrics.json")
     with pytest.raises(TalkmeshError, match="not of this version"):
         scores.table({"corpus": "x"})
+
+
+def test_the_summary_holds_means_of_judged_methods_only() -> None:
+    still = {"lve_mm": {"mean": 5.0, "ci95": None}, "mve_mm": {"mean": 1.0, "ci95": None}}
+    metrics = METRICS | {"methods": METRICS["methods"] | {"still": still, "pseudo": still}}
+    assert scores.summary(metrics, without=["still"]) == {
+        "ours": {"lve_mm": 1.23456, "opening_r": 0.8},
+        "pseudo": {"lve_mm": 5.0},
+    }

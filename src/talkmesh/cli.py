@@ -43,7 +43,8 @@ examples:
 """
 PROFILE = """\
 Lay profiles/NAME.yaml over params.yaml, in place; comments stay. `git diff params.yaml` shows what changed,
-`git checkout params.yaml` takes it back. Without NAME: list the profiles.
+`git checkout params.yaml` takes it back. Said too: how much disk and time `dvc repro` will take. Without NAME: list
+the profiles.
 
 examples:
   talkmesh profile grid_s1 && dvc repro
@@ -312,7 +313,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _profile(arguments: argparse.Namespace) -> None:
-    from talkmesh import profile
+    from talkmesh import needs, profile
 
     if arguments.name is None:
         for name, summary in profile.available().items():
@@ -321,6 +322,7 @@ def _profile(arguments: argparse.Namespace) -> None:
     changed = profile.apply(arguments.name)
     for change in changed or ["nothing to change: params.yaml has these values already"]:
         print(change)
+    print(needs.report())
 
 
 def _models(_: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -34,8 +35,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         os.replace(temporary, path)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+    except Exception as error:
+        if _is_full(error):
             raise TalkmeshError(
                 f"the disk is full while writing {path}: free some space and run again"
             ) from error
@@ -45,6 +46,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _is_full(error: Exception) -> bool:
+    """Return whether the disk was full; NumPy and libraries written in Rust, such as safetensors, say it in words."""
+    in_words = rf"\(os error {errno.ENOSPC}\)|\d+ requested and \d+ written"
+    return getattr(error, "errno", None) == errno.ENOSPC or re.search(in_words, str(error)) is not None
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash
 from talkmesh.following import follow
 from talkmesh.framing import Framing, soft_mask
+from talkmesh.lineage import Place, place
 from talkmesh.models.images import match_colours
 from talkmesh.models.regressor import Regressor, RegressorConfig, augment, rmse
 from talkmesh.models.transcoder import Transcoder, TranscoderConfig, TranscoderLoss, distance
@@ -34,11 +36,14 @@ from talkmesh.preview import contact_sheet
 from talkmesh.processes import processes
 from talkmesh.rig import Rig
 from talkmesh.sampler import Sampler
-from talkmesh.train import Log, TrainConfig, device_of, fit
+from talkmesh.train import BEST, Log, TrainConfig, device_of, fit
+
+logger = logging.getLogger(__name__)
 
 SOURCES = (
     "fitting.py",
     "following.py",
+    "lineage.py",
     "domains.py",
     "sampler.py",
     "train.py",
@@ -68,11 +73,14 @@ class TranscoderStage:
     """The section `transcoder` of params.yaml. start : folder of a trained transcoder whose E_V, D_R and D_S are
     taken over (`full` goes on from `image_only`), or any path without a model to start from scratch; image_rate :
     their learning rate as a share of E_A's; alone : steps in which E_A, if it is new, first learns by itself to follow
-    the codes that E_V has for the films: no picture is decoded, so that they cost a tenth of a joint step."""
+    the codes that E_V has for the films: no picture is decoded, so that they cost a tenth of a joint step; continued :
+    steps of a training that goes on from the last one with the same settings when recordings have changed (0: it
+    begins anew)."""
 
     start: str
     image_rate: float
     alone: int
+    continued: int
     model: TranscoderConfig
     batch: BatchConfig
     train: TrainConfig
@@ -95,13 +103,39 @@ class RegressorStage:
 
 def work_folder(kind: str, *parts: Any) -> Path:
     """Return the folder of the checkpoints of one training: named by all that it depends on, code included."""
+    return Path("work") / kind / content_hash(*_code(), *parts)
+
+
+def _code() -> list[Path]:
     here = Path(__file__).parent
-    code = [
+    return [
         f
         for name in SOURCES
         for f in ([here / name] if name.endswith(".py") else sorted((here / name).glob("*.py")))
     ]
-    return Path("work") / kind / content_hash(*code, *parts)
+
+
+def transcoder_place(
+    stage: TranscoderStage, real: Real, held_out: Real, renders: Renders, rig: Rig, framing: Framing
+) -> Place:
+    """Return where a transcoder's checkpoints lie, and what it goes on from: named by all that it depends on."""
+    taken = Path(stage.start) / "weights.safetensors"
+    settings = content_hash(*_code(), replace(stage, continued=0), framing, rig.hash, renders.poses)
+    seen = [
+        part
+        for side in (real, held_out)
+        for clip in side.clips
+        for part in (clip.images, clip.colours, clip.shapes, clip.good, clip.speech)
+    ]
+    data = content_hash(
+        *([taken] if taken.exists() else []),
+        renders.images,
+        real.neutral.numpy(),
+        real.colours,
+        real.fps,
+        *seen,
+    )
+    return place(Path("work/transcoder"), settings, data, stage.continued)
 
 
 def fit_transcoder(
@@ -111,10 +145,12 @@ def fit_transcoder(
     renders: Renders,
     rig: Rig,
     framing: Framing,
-    work: Path,
+    where: Place,
     log: Log,
 ) -> tuple[Transcoder, Curves]:
     """Train a transcoder (eq. 5); validated on the clips of `held_out`, in the mode in which it will be used.
+
+    If `where` names a training before this one, its weights are the start, and `stage.continued` is for how long.
 
     Two figures make the score, their product, so that a tenth less of either counts the same: the pixel distance
     between real frames and D_R's picture of them, and the mismatch of lip shapes between real frames and D_S's
@@ -128,13 +164,14 @@ def fit_transcoder(
     model = Transcoder(stage.model, framing.pixels, real.fps, neutral, colours, mask)
     knows_speech = _take_over(model, Path(stage.start))
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    how = _go_on(model, stage, where.before) if where.before else stage.train
     loss = TranscoderLoss(stage.model, framing.pixels).to(device)
     b = stage.batch
     sampler = Sampler(
         real, renders, rig, framing, b.windows, b.window, b.frames, b.decoded, b.synthetic, b.alike
     )
-    if model.speech is not None and not knows_speech:
-        follow(model, sampler, held_out, stage, work / "alone", log)
+    if model.speech is not None and not knows_speech and where.before is None:
+        follow(model, sampler, held_out, stage, where.work / "alone", log)
 
     def losses(rng: np.random.Generator, part: float) -> dict[str, Tensor]:
         return loss(model, sampler.draw(rng, device), part)
@@ -153,8 +190,23 @@ def fit_transcoder(
         assert isinstance(candidate, Transcoder)
         return decoded_sheet(candidate, held_out)
 
-    curves = fit(model, losses, validate, stage.train, work, log, "transcoder", rate_of, picture)
+    curves = fit(model, losses, validate, how, where.work, log, "transcoder", rate_of, picture)
+    if processes().first:
+        where.finished()
     return model.cpu(), curves
+
+
+def _go_on(model: Transcoder, stage: TranscoderStage, before: Path) -> TrainConfig:
+    """Fill `model` with the weights of the training before, and return how it is trained on.
+
+    Neutral images and colours stay those of the present recordings.
+    """
+    of_the_data = dict(model.named_buffers(recurse=False))
+    weights = {k: v for k, v in load_file(before / BEST).items() if k not in of_the_data}
+    model.load_state_dict(weights, strict=False)
+    logger.info("going on from the training in %s for %d steps", before, stage.continued)
+    warmup = min(stage.train.warmup, stage.continued // 10)
+    return replace(stage.train, steps=stage.continued, warmup=warmup)
 
 
 def _take_over(model: Transcoder, folder: Path) -> bool:

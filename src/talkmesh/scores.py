@@ -10,6 +10,7 @@ from talkmesh.errors import TalkmeshError
 from talkmesh.files import read_json
 
 METRICS = Path("reports/metrics.json")
+SCORES = Path("reports/scores.json")  # the means of `COLUMNS`: DVC's metrics
 COLUMNS = (
     "lve_mm",
     "lle_clip_px",
@@ -49,6 +50,15 @@ def means(metrics: dict[str, Any]) -> dict[str, dict[str, float]]:
         method: {name: value["mean"] for name, value in row.items() if value["mean"] is not None}
         for method, row in metrics["methods"].items()
         if "skipped" not in row
+    }
+
+
+def summary(metrics: dict[str, Any], without: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return ``{method: {metric: mean}}`` of `COLUMNS`, but for the methods `without`."""
+    return {
+        method: {name: row[name] for name in COLUMNS if name in row}
+        for method, row in means(metrics).items()
+        if method not in without
     }
 
 

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 EXPERIMENT = "talkmesh"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the pages open as for chat programs
 SWITCH = "TALKMESH_TRACKING"  # environment: "off" switches tracking off
 PARENT = "MLFLOW_PARENT_RUN_ID"  # environment: the run of the flow, below which stages appear
 CURVES = "talkmesh.curves"  # tag: hash of the curves of a run that was made after the training
@@ -239,8 +240,9 @@ def store() -> str:
 
 
 def _pages() -> str:
-    """Return where MLflow's pages are, or would be after ``make mlflow``."""
-    return store() if store().startswith("http") else "http://127.0.0.1:5000"
+    """Return where MLflow's pages are, or would be after ``make mlflow``; MLFLOW_PORT is MLflow's own."""
+    served = f"http://127.0.0.1:{os.environ.get('MLFLOW_PORT') or 5000}"
+    return store() if store().startswith("http") else served
 
 
 def _on() -> bool:
@@ -285,7 +287,7 @@ def _open() -> tuple[Any, str]:
         if found is not None:
             return client, found.experiment_id
         place = (folder / "mlruns").as_uri() if uri.startswith("sqlite:") else None
-        return client, client.create_experiment(EXPERIMENT, artifact_location=place)
+        return client, client.create_experiment(EXPERIMENT, artifact_location=place, tags=KIND)
 
 
 def _git() -> dict[str, str]:

@@ -28,6 +28,8 @@ from talkmesh.processes import processes
 
 logger = logging.getLogger(__name__)
 
+BEST = "best.safetensors"  # in a folder of checkpoints: the weights that validated best
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -222,7 +224,7 @@ class _State:
     """What survives a kill: weights, optimiser, average, curves and the best score, in one file."""
 
     def __init__(self, work: Path) -> None:
-        self.path, self.best_path = work / "checkpoint.safetensors", work / "best.safetensors"
+        self.path, self.best_path = work / "checkpoint.safetensors", work / BEST
         self.curves_path = work / "curves.csv"
         self.best, self.worse = math.inf, 0  # lowest score, and validations since
         self.curves: list[tuple[int, str, float, str]] = []
