@@ -26,14 +26,17 @@ def main(method: str) -> None:
     folder = Path("models/bundles") / method
     parts = Path("models/transcoder") / values["animated"][method], Path(f"models/regressor/{track.name}")
     untuned = assemble(*parts, track.rig_file)
-    held_out = read_real(read_kept("val"), untuned.framing, untuned.transcoder.config.speech)
+    model = untuned.transcoder
+    held_out = read_real(read_kept("val"), untuned.framing, model.config.speech, speakers=model.speakers)
     gain = matching_gain(untuned, held_out)
     logger.info("%s: gain %.2f", method, gain)
     write_bundle(folder, *parts, track.rig_file, gain=gain, corpus=str(values["corpus"]))
     bundle = load(folder)
     for row in tqdm(list(track.tests().itertuples()), desc=method):
         sound = read_audio(clip_audio(str(row.clip), track.sounds))
-        animation = animate(bundle, sound, int(row.frames), pictures=True)
+        # a voice that the model does not know has no D_R: the first speaker's face stands in for it
+        speaker = model.number(str(row.speaker)) if str(row.speaker) in model.speakers else 0
+        animation = animate(bundle, sound, int(row.frames), pictures=True, speaker=speaker)
         write_prediction(PREDICTIONS / method / f"{row.clip}.npz", animation.vertices, bundle.fps, bundle.rig)
         write_strip(PREDICTIONS / method, str(row.clip), animation.decoded, animation.translated)
 

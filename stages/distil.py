@@ -41,8 +41,10 @@ def main(method: str) -> None:
         track.rig_file,
     )
     full = assemble(*parts)
-    speech = full.transcoder.config.speech
-    real, held_out = (read_real(read_kept(split), full.framing, speech) for split in ("train", "val"))
+    speech, speakers = full.transcoder.config.speech, full.transcoder.speakers
+    real, held_out = (
+        read_real(read_kept(split), full.framing, speech, speakers=speakers) for split in ("train", "val")
+    )
     full = replace(full, gain=matching_gain(full, held_out))
     renders = read_renders(RENDERS / track.name)
     weights = [part / "weights.safetensors" for part in parts[:2]]

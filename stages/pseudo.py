@@ -34,14 +34,17 @@ def main(method: str) -> None:
     stage, track = params.section(PseudoStage, "pseudo"), params.section(Track, "track")
     parts = Path("models/transcoder") / stage.methods[method], Path(f"models/regressor/{track.name}")
     bundle = assemble(*parts, track.rig_file)
-    gain = matching_gain(bundle, read_real(read_kept("train"), bundle.framing, None))
-    logger.info("%s: gain %.2f", method, gain)
-    bundle = replace(bundle, gain=gain)
+    model = bundle.transcoder
+    real = read_real(read_kept("train"), bundle.framing, None, speakers=model.speakers)
+    # codes are relative to each speaker's own neutral face: how long they are is each speaker's own, too
+    gains = [matching_gain(bundle, real.of(speaker)) for speaker in range(len(real.neutral))]
+    logger.info("%s: gain %s", method, ", ".join(f"{gain:.2f}" for gain in gains))
     mask = soft_mask(bundle.framing)
     table = read_kept()
     for row in tqdm(list(table[table["split"].isin(stage.splits)].itertuples()), desc=method):
-        crop = read_crops(str(row.clip))
-        animation = translate(bundle, np.asarray(crop.images), clip_colours(crop, mask))
+        crop, speaker = read_crops(str(row.clip)), model.number(str(row.speaker))
+        tuned, colours = replace(bundle, gain=gains[speaker]), clip_colours(crop, mask)
+        animation = translate(tuned, np.asarray(crop.images), colours, speaker)
         write_prediction(PREDICTIONS / method / f"{row.clip}.npz", animation.vertices, bundle.fps, bundle.rig)
         write_strip(PREDICTIONS / method, str(row.clip), animation.decoded, animation.translated)
 

@@ -28,7 +28,9 @@ def main(variant: str) -> None:
     stage = params.section(TranscoderStage, "transcoder", variants[variant])
     track, framing = params.section(Track, "track"), Framing.of_params()
     speech = stage.model.speech if stage.model.with_speech else None
-    real, held_out = (read_real(read_kept(split), framing, speech) for split in ("train", "val"))
+    real, held_out = (
+        read_real(read_kept(split), framing, speech, speakers=stage.speakers) for split in ("train", "val")
+    )
     renders, rig = read_renders(RENDERS / track.name), read_rig(track.rig_file)
     where = transcoder_place(stage, real, held_out, renders, rig, framing)
     folder = Path("models/transcoder") / variant

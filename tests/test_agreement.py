@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from talkmesh.agreement import mismatch, shape_reader, shown_shapes
+from talkmesh.models.transcoder import CHARACTER
 
 
 class World:
@@ -15,7 +16,7 @@ class World:
         self.rest = torch.full((1, 3, 8, 8), 0.5)
 
     def look(self, images, domain):
-        assert domain == 1
+        assert domain == CHARACTER
         return images
 
     def encoder(self, images):

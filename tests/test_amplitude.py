@@ -24,7 +24,7 @@ class World:
     def __init__(self, paints: float) -> None:
         self.paints = paints
 
-    def offsets_of_images(self, images: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    def offsets_of_images(self, images: torch.Tensor, own: torch.Tensor, speaker: int) -> torch.Tensor:
         return images[:, :1, 0, 0]
 
     def synthetic(self, offsets: torch.Tensor) -> torch.Tensor:
@@ -48,7 +48,7 @@ def clips(frames: int, still: bool = False) -> tuple[Real, np.ndarray]:
     good[5] = False
     colours = np.array([[0, 0, 0], [1, 1, 1]], np.float32)
     clip = Clip("a", images, colours, shapes, good, None)
-    return Real([clip], torch.zeros(3, 4, 4), colours, 25.0), shapes
+    return Real([clip], torch.zeros(1, 3, 4, 4), colours[None], 25.0), shapes
 
 
 def bundle(paints: float) -> Bundle:

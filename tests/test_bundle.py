@@ -51,7 +51,7 @@ def test_a_bundle_needs_nothing_else(copied):
 
 def test_the_manifest_says_what_is_in_it(made):
     manifest = b.check(made)
-    assert (manifest.format, manifest.corpus, manifest.rig) == (b.FORMAT, "grid", "tiny")
+    assert (manifest.format, manifest.corpus, manifest.rig) == (1, "grid", "tiny")
     assert manifest.figures == {"transcoder": {"score": 0.2}}
     assert "'grid'" in (made / "LICENCE.txt").read_text()
     assert set(manifest.files) == {f for f in b._files(made) if f != b.MANIFEST}
@@ -84,7 +84,7 @@ def test_a_foreign_file_is_refused(copied):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"format": b.FORMAT + 1, "talkmesh": "9.0"}, r"format 2 .* reads up to 1: update talkmesh .*9\.0"),
+        ({"format": b.FORMAT + 1, "talkmesh": "9.0"}, r"format 3 .* reads up to 2: update talkmesh .*9\.0"),
         ({"format": "1"}, "no format number"),
         ({"format": True}, "no format number"),
         ({"weather": "fine"}, "unknown key 'weather'"),

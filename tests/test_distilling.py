@@ -34,7 +34,7 @@ def domains():
         colours = np.array([[0.5] * 3, [0.3] * 3], np.float32)
         clips.append(Clip(f"c{i}", images, colours, shapes, good, fed))
     renders = rng.integers(0, 255, (40, SIZE, SIZE, 3)).astype(np.uint8)
-    real = Real(clips, torch.zeros(3, SIZE, SIZE), clips[0].colours, 25.0)
+    real = Real(clips, torch.zeros(1, 3, SIZE, SIZE), clips[0].colours[None], 25.0)
     poses = np.zeros((40, 3), np.float32)
     return real, Renders(renders, poses, renders[0], np.zeros((2, 3), np.float32))
 

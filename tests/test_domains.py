@@ -29,7 +29,7 @@ def real_of(lengths=(12, 30), features=5):
             Clip(f"c{i}", images, np.array([[0.5] * 3, [0.2] * 3], np.float32), shapes, good, speech)
         )
     colours = np.array([[0.5] * 3, [0.2] * 3], np.float32)
-    return Real(clips, torch.zeros(3, 16, 16), colours, 25.0)
+    return Real(clips, torch.zeros(1, 3, 16, 16), colours[None], 25.0)
 
 
 def renders_of(n=9):
@@ -130,10 +130,12 @@ def test_the_neutral_image_is_the_mean_of_frames_with_the_lips_of_the_neutral_on
     few, all_ = (read_real(pd.DataFrame(rows), FRAMING, None, tmp_path) for rows in (table[:1], table[:3]))
     more = read_real(pd.DataFrame(table), FRAMING, None, tmp_path)
     one = read_crops("a", tmp_path).images[0]
-    noise = [np.abs(to_images(real.neutral) - face.astype(float)).mean() for real in (few, all_)]
-    np.testing.assert_allclose(to_images(few.neutral).astype(int), one, atol=1)
+    noise = [np.abs(to_images(real.neutral[0]) - face.astype(float)).mean() for real in (few, all_)]
+    np.testing.assert_allclose(to_images(few.neutral[0]).astype(int), one, atol=1)
     assert noise[1] < 0.7 * noise[0]
-    assert np.abs(to_images(more.neutral).astype(int) - to_images(all_.neutral)).mean() < 4, "d has no part"
+    assert np.abs(to_images(more.neutral[0]).astype(int) - to_images(all_.neutral[0])).mean() < 4, (
+        "d has no part"
+    )
 
 
 def test_colours_are_those_of_the_frames_to_learn_from():

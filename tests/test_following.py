@@ -38,7 +38,7 @@ def clip(name: str, frames: int, width: int) -> Clip:
 
 def real_of(lengths: tuple[int, ...], width: int) -> Real:
     clips = [clip(f"c{i}", frames, width) for i, frames in enumerate(lengths)]
-    return Real(clips, torch.zeros(3, SIZE, SIZE), clips[0].colours, 25.0)
+    return Real(clips, torch.zeros(1, 3, SIZE, SIZE), clips[0].colours[None], 25.0)
 
 
 @pytest.fixture

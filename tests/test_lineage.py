@@ -23,7 +23,8 @@ from test_transcoder import CONFIG
 
 FRAMING, RIG, RENDERS = Framing(16, 2.0, 0.5, True), tiny_rig(), renders_of(12)
 STAGE = TranscoderStage(
-    start="none", image_rate=1.0, continued=0, model=CONFIG, batch=BatchConfig(2, 8, 2, 1, 4, 0.5),
+    start="none", speakers=(), image_rate=1.0, shared_rate=1.0, alone=0, continued=0, model=CONFIG,
+    batch=BatchConfig(2, 8, 2, 1, 4, 0.5),
     train=TrainConfig(6, 0.002, 2, 0.0, 1.0, 0.9, 3, 0, False, "float32", "cpu", 5),
 )  # fmt: skip
 
@@ -75,8 +76,8 @@ def real_of(count: int) -> Real:
         speech = rng.normal(0, 1, (14, 80)).astype(np.float32)
         colours = np.array([[0.5] * 3, [0.2] * 3], np.float32)
         clips.append(Clip(f"c{i}", images, colours, shapes, np.ones(14, bool), speech))
-    neutral = torch.from_numpy(rng.random((3, 16, 16), np.float32)) + 0.01 * count
-    return Real(clips, neutral, np.array([[0.5] * 3, [0.2] * 3], np.float32), 25.0)
+    neutral = torch.from_numpy(rng.random((1, 3, 16, 16), np.float32)) + 0.01 * count
+    return Real(clips, neutral, np.array([[[0.5] * 3, [0.2] * 3]], np.float32), 25.0)
 
 
 def train(stage: TranscoderStage, real: Real) -> tuple[Place, list[Any]]:

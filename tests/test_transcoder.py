@@ -31,12 +31,12 @@ CONFIG = t.TranscoderConfig(
 )
 
 
-def model_of(config: t.TranscoderConfig = CONFIG) -> t.Transcoder:
+def model_of(config: t.TranscoderConfig = CONFIG, speakers: tuple[str, ...] = ()) -> t.Transcoder:
     torch.manual_seed(3)
-    colours = torch.rand(2, 2, 3) * 0.3 + 0.2
-    return t.Transcoder(
-        config, SIZE, 25.0, torch.rand(2, 3, SIZE, SIZE), colours, torch.ones(1, SIZE, SIZE)
-    ).eval()
+    domains = max(len(speakers), 1) + 1
+    colours = torch.rand(domains, 2, 3) * 0.3 + 0.2
+    images = torch.rand(domains, 3, SIZE, SIZE)
+    return t.Transcoder(config, SIZE, 25.0, images, colours, torch.ones(1, SIZE, SIZE), speakers).eval()
 
 
 def batch_of() -> t.Batch:
@@ -54,35 +54,41 @@ def batch_of() -> t.Batch:
     )
 
 
-def reference(model: t.Transcoder, batch: t.Batch) -> dict[str, float]:
-    """Equations 1 to 4 written image by image, as they are printed."""
+def reference(model: t.Transcoder, batch: t.Batch, who: tuple[int, ...] = (0,) * 6) -> dict[str, float]:
+    """Equations 1 to 4 written image by image, as they are printed; each image with what is `who`'s, its speaker's."""
 
     def see(image: torch.Tensor, domain: int) -> torch.Tensor:
         luma = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
         mean, std = ((model.colours[domain, k] * torch.tensor([0.299, 0.587, 0.114])).sum() for k in (0, 1))
         return model.encoder(((luma - mean) / std)[None, None])[0]
 
-    neutral_r, neutral_s = see(model.neutral[0], 0), see(model.neutral[1], 1)
+    decoders = [model.real, *model.others, model.synthetic]
+    last = len(decoders) - 1
+    rest = [see(image, i) for i, image in enumerate(model.neutral)]
+    neutral_s = rest[last]
     sums: dict[str, list[float]] = {"pixel_real": [], "pixel_synthetic": [], "cf": [], "cs": [], "ccl": []}
-    z_r = torch.stack([see(image, 0) for image in batch.real])
-    for decoder, name, i in ((model.real, "pixel_real", 0), (model.synthetic, "pixel_synthetic", 1)):
+    z_r = torch.stack([see(image, i) for i, image in zip(who, batch.real, strict=True)])
+    for i, decoder in enumerate(decoders):
         hinge = decoder(torch.zeros(1, CODE))[0]  # the neutral image of the domain, whose offset is zero
+        name = "pixel_synthetic" if i == last else "pixel_real"
         sums[name].append(((hinge - model.neutral[i]) ** 2).mean().item())
     decoded = set(batch.decoded.tolist())
-    spread = z_r[batch.decoded].var(0).mean() + t.SPREAD_FLOOR
+    offsets = torch.stack([z - rest[i] for i, z in zip(who, z_r, strict=True)])
+    spread = offsets[batch.decoded].var(0).mean() + t.SPREAD_FLOOR
     for image in batch.synthetic:
-        z_s = see(image, 1)
+        z_s = see(image, last)
         sums["pixel_synthetic"].append(
             ((model.synthetic((z_s - neutral_s)[None])[0] - image) ** 2).mean().item()
         )
     for i, image in enumerate(batch.real):
+        real, neutral_r = decoders[who[i]], rest[who[i]]
         z_a = model.speech(batch.speech[batch.window[i]][None])[0, batch.frame[i]] + neutral_r
         sums["cf"].append((((z_a - z_r[i]) ** 2).mean() / spread).item())
         if i not in decoded:
             continue
-        sums["pixel_real"].append(((model.real((z_r[i] - neutral_r)[None])[0] - image) ** 2).mean().item())
-        sums["cs"].append(((model.real((z_a - neutral_r)[None])[0] - image) ** 2).mean().item())
-        z_again = see(model.synthetic((z_a - neutral_r)[None])[0], 1)
+        sums["pixel_real"].append(((real((z_r[i] - neutral_r)[None])[0] - image) ** 2).mean().item())
+        sums["cs"].append(((real((z_a - neutral_r)[None])[0] - image) ** 2).mean().item())
+        z_again = see(model.synthetic((z_a - neutral_r)[None])[0], last)
         sums["ccl"].append((((z_again - z_a) ** 2).mean() / spread).item())
     return {name: float(np.mean(values)) for name, values in sums.items()}
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from talkmesh.models.transcoder import Transcoder
+from talkmesh.models.transcoder import CHARACTER, Transcoder
 
 RIDGE = 1e-3  # of the variance of the codes
 
@@ -49,4 +49,4 @@ def mismatch(shown: Tensor, wanted: Tensor) -> Tensor:
 
 def _seen(model: Transcoder, images: Tensor) -> Tensor:
     """Return the codes (N, C) of pictures of the character, relative to that of its neutral picture."""
-    return model.encoder(model.look(images, 1)).float() - model.codes_of_neutral()[1]
+    return model.encoder(model.look(images, CHARACTER)).float() - model.codes_of_neutral()[CHARACTER]

@@ -42,6 +42,7 @@ def animate(
     smooth: float = 0.0,
     fast: bool | None = None,
     pictures: bool = False,
+    speaker: int = 0,
 ) -> Animation:
     """Animate the character from speech: E_A, minus the neutral code, D_S, E_G.
 
@@ -52,6 +53,7 @@ def animate(
     smooth : standard deviation, in frames, of a Gaussian over the codes; 0 leaves them as they are
     fast : through the head in place of D_S and E_G; by default wherever the bundle has one
     pictures : keep D_S's and D_R's pictures too, which takes memory and time (always by the full path)
+    speaker : whose D_R (see `Transcoder.number`); the mesh is the same for all, for E_A and D_S are shared
 
     Raises
     ------
@@ -61,7 +63,7 @@ def animate(
     check_sound(samples)
     codes = np.concatenate(list(codes_of(bundle, [samples], frames, smooth)))
     if pictures:
-        return _pictured(bundle, torch.from_numpy(codes))
+        return _pictured(bundle, torch.from_numpy(codes), speaker)
     return Animation(np.concatenate(list(shown(bundle, [codes], fast))), bundle.fps)
 
 
@@ -148,23 +150,24 @@ def autocast() -> torch.autocast:
 
 
 @torch.inference_mode()
-def translate(bundle: Bundle, images: np.ndarray, colours: np.ndarray) -> Animation:
-    """Animate the character from crops (T, H, W, 3) uint8 of the speaker with clip colours (2, 3): pseudo ground
-    truth (section 3.5), with pictures."""
+def translate(bundle: Bundle, images: np.ndarray, colours: np.ndarray, speaker: int = 0) -> Animation:
+    """Animate the character from crops (T, H, W, 3) uint8 of a speaker with clip colours (2, 3): pseudo ground truth
+    (section 3.5), with pictures."""
     own = torch.from_numpy(colours)[None]
     parts = [
-        bundle.transcoder.offsets_of_images(to_tensor(images[i : i + CHUNK]), own)
+        bundle.transcoder.offsets_of_images(to_tensor(images[i : i + CHUNK]), own, speaker)
         for i in range(0, len(images), CHUNK)
     ]
-    return _pictured(bundle, torch.cat(parts))
+    return _pictured(bundle, torch.cat(parts), speaker)
 
 
 @torch.inference_mode()
-def _pictured(bundle: Bundle, offsets: torch.Tensor) -> Animation:
+def _pictured(bundle: Bundle, offsets: torch.Tensor, speaker: int) -> Animation:
     vertices, translated, decoded = [], [], []
+    own_decoder = bundle.transcoder.decoders[speaker]
     for part in offsets.split(CHUNK):
         with autocast():
-            face, own = bundle.transcoder.synthetic(bundle.gain * part), bundle.transcoder.real(part)
+            face, own = bundle.transcoder.synthetic(bundle.gain * part), own_decoder(part)
         vertices.append(_mesh_of(bundle, face))
         translated.append(to_images(face))
         decoded.append(to_images(own))

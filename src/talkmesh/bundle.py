@@ -6,7 +6,7 @@
 | transcoder/, regressor/ | weights.safetensors and config.json of E_A, E_V, D_R, D_S and of E_G |
 | head/ | likewise of the fast path, where there is one |
 | rig.npz | the character |
-| neutral.safetensors | neutral codes (2, C) of both domains: another computation of the same weights is noticed |
+| neutral.safetensors | neutral codes (S + 1, C) of all domains: another computation of the same weights is noticed |
 | LICENCE.txt | whose voice, face and data are in it |
 
 What is missing, changed, of a newer format or not understood is refused by one sentence.
@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import math
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ from talkmesh.train import read_curves
 if TYPE_CHECKING:
     from talkmesh.animate import Animation
 
-FORMAT = 1
+FORMAT = 2  # names of speakers; a bundle without them has format 1
 MANIFEST = "bundle.json"
 MODEL_FILES = ("weights.safetensors", "config.json", FRONT_END)
 NOTICE = """\
@@ -54,7 +54,7 @@ and the licences of those recordings and of that rig allow. What those are, the 
 @dataclass(frozen=True)
 class Bundle:
     """All that animation needs: a transcoder, a regressor, the rig, the frame rate and framing they share, how large
-    D_S takes the speaker's codes (`amplitude.matching_gain`), and the head of the fast path or None."""
+    D_S takes speakers' codes (`amplitude.matching_gain`), and the head of the fast path or None."""
 
     transcoder: Transcoder
     regressor: Regressor
@@ -114,7 +114,7 @@ def resampled(samples: np.ndarray, rate: int) -> np.ndarray:
 @dataclass(frozen=True)
 class Manifest:
     """bundle.json. gain : that of the bundle; files : SHA-256 by name; figures : last validation of each part's
-    training, by part and name."""
+    training, by part and name; speakers : names of those who have a D_R, left out where the model has none."""
 
     format: int
     talkmesh: str
@@ -124,6 +124,7 @@ class Manifest:
     gain: float
     files: dict[str, str]
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
+    speakers: tuple[str, ...] = ()
 
 
 def load(folder: str | Path) -> Bundle:
@@ -226,8 +227,13 @@ def write_bundle(
         (temporary / "LICENCE.txt").write_text(notice, encoding="utf-8")
         files = {name: _digest(temporary / name) for name in _files(temporary)}
         figures = {name: found for name, source in parts.items() if (found := _figures(source))}
-        manifest = Manifest(FORMAT, __version__, corpus, bundle.rig.name, bundle.fps, gain, files, figures)
-        write_json(temporary / MANIFEST, manifest)
+        speakers = bundle.transcoder.speakers
+        manifest = Manifest(
+            FORMAT if speakers else 1,
+            *(__version__, corpus, bundle.rig.name, bundle.fps, gain, files, figures, speakers),
+        )
+        saved = asdict(manifest)
+        write_json(temporary / MANIFEST, {k: v for k, v in saved.items() if k != "speakers" or v})
 
 
 def _files(folder: Path) -> list[str]:

@@ -18,6 +18,7 @@ from talkmesh.bundle import Bundle
 from talkmesh.contracts import Renders
 from talkmesh.domains import Real, heard_offsets, seen_offsets, to_tensor
 from talkmesh.models.head import Head, HeadConfig, head_loss
+from talkmesh.models.transcoder import CHARACTER
 from talkmesh.train import Log, TrainConfig, device_of, fit
 
 Curves = list[tuple[int, str, float, str]]
@@ -40,7 +41,7 @@ class DistilStage:
 
 @torch.inference_mode()
 def codes_seen(bundle: Bundle, real: Real, renders: Renders, count: int, seed: int) -> Tensor:
-    """Return about `count` offset codes (N, C): of the speaker's crops, of their speech, of renders."""
+    """Return about `count` offset codes (N, C): of the speakers' crops, of their speech, of renders."""
     model, rng = bundle.transcoder, np.random.default_rng(seed)
     lengths = np.array([len(clip.images) for clip in real.clips])
     share = min(count // 3 / lengths.sum(), 1.0)
@@ -51,9 +52,9 @@ def codes_seen(bundle: Bundle, real: Real, renders: Renders, count: int, seed: i
         heard = heard_offsets(model, clip, index)
         parts += [seen_offsets(model, clip, index)] + ([] if heard is None else [heard])
     drawn = np.sort(rng.choice(len(renders.images), min(count // 3, len(renders.images)), replace=False))
-    neutral = model.neutral_codes()[1]
+    neutral = model.neutral_codes()[CHARACTER]
     for some in np.array_split(drawn, max(len(drawn) // 128, 1)):
-        parts.append(model.encoder(model.look(to_tensor(renders.images[some]), 1)) - neutral)
+        parts.append(model.encoder(model.look(to_tensor(renders.images[some]), CHARACTER)) - neutral)
     return torch.cat(parts)
 
 

@@ -1,11 +1,12 @@
-"""The two image domains as the transcoder is fed with them: memory-mapped images, colours, speech, lip shapes.
+"""The image domains as the transcoder is fed with them: memory-mapped images, colours, speech, lip shapes.
 
-T frames, N renders, H x W pixels.
+T frames, N renders, H x W pixels, S speakers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from talkmesh.contracts import CROPS, Crops, Renders, clip_audio, neutral_crop, read_crops, read_speakers
+from talkmesh.contracts import (
+    CROPS,
+    Crops,
+    Renders,
+    Speaker,
+    clip_audio,
+    neutral_crop,
+    read_crops,
+    read_speakers,
+)
 from talkmesh.errors import TalkmeshError
 from talkmesh.framing import Framing, soft_mask
 from talkmesh.landmarks import CORNERS, INNER_LOWER, INNER_UPPER, LIPS
@@ -52,8 +62,9 @@ def lip_shape(points: np.ndarray, neutral: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip of the real domain. images (T, H, W, 3) uint8, memory-mapped; colours (2, 3); shapes (T, 2), NaN
-    where unknown; good (T,) frames to learn from; speech features (T, F) or samples (S,), or None."""
+    """One clip of a real domain. images (T, H, W, 3) uint8, memory-mapped; colours (2, 3); shapes (T, 2), NaN
+    where unknown; good (T,) frames to learn from; speech features (T, F) or samples, or None; speaker : the number of
+    who is filmed."""
 
     name: str
     images: np.ndarray
@@ -61,17 +72,23 @@ class Clip:
     shapes: np.ndarray
     good: np.ndarray
     speech: np.ndarray | None
+    speaker: int = 0
 
 
 @dataclass(frozen=True)
 class Real:
-    """The filmed speaker: clips, the neutral image (3, H, W) in [0, 1], and the colour statistics (2, 3) all are
-    matched to."""
+    """The filmed speakers: their clips; neutral : their neutral images (S, 3, H, W) in [0, 1]; colours : the colour
+    statistics (S, 2, 3) that all clips of each are matched to; speakers : their names, empty for the only one."""
 
     clips: list[Clip]
     neutral: Tensor
     colours: np.ndarray
     fps: float
+    speakers: tuple[str, ...] = ()
+
+    def of(self, speaker: int) -> Real:
+        """Return the same with the clips of one speaker only."""
+        return replace(self, clips=[clip for clip in self.clips if clip.speaker == speaker])
 
 
 def read_real(
@@ -79,45 +96,80 @@ def read_real(
     framing: Framing,
     speech: SpeechConfig | None,
     crops: Path = CROPS,
+    speakers: Sequence[str] = (),
 ) -> Real:
-    """Open the clips of `table`. Colour statistics are taken over the mask, clip by clip.
+    """Open the clips of `table`; if `speakers` are named, theirs, in this order, else those of the only one.
 
-    The neutral image is the mean of the neutral frame and the frames of other clips whose lips are where its lips are:
-    of one frame alone, noise and light would go into every offset code (eq. 1) as if they were expression.
+    Colour statistics are taken over the mask, clip by clip.
+
+    Raises
+    ------
+    TalkmeshError
+        If no clip is left, none is named and there are several, or one is named of whom there are no crops.
     """
+    shown, known = sorted(set(table["speaker"])), read_speakers(crops)
+    if len(shown) > 1 and not speakers:
+        raise TalkmeshError(
+            f"one speaker a model; the clips show {', '.join(shown)}: keep one folder in data/raw, or list those who "
+            "are to be learned from in transcoder.speakers"
+        )
+    names = tuple(speakers) or tuple(shown)
+    if wrong := [name for name in names if name not in known or names.count(name) > 1]:
+        raise TalkmeshError(
+            f"transcoder.speakers: '{wrong[0]}' is named twice or has no crops; {crops} holds {', '.join(known)}"
+        )
+    table = table[table["speaker"].isin(names)]
     if table.empty:
         raise TalkmeshError(
             "no clip is left to learn from: look at data/clips/clips.csv and data/crops/crops.csv"
         )
-    speakers = read_speakers(crops)
-    names = sorted(set(table["speaker"]))
-    if len(names) > 1:
-        raise TalkmeshError(
-            f"one speaker a model; the clips show {', '.join(names)}: keep one folder in data/raw"
-        )
-    neutral, points = neutral_crop(speakers[names[0]], crops)
+    clips: list[Clip] = []
+    neutrals, colours, fps = [], [], float(table["fps"].to_numpy(float)[0])
+    for number, name in enumerate(names):
+        own = table["clip"][table["speaker"] == name].astype(str)
+        opened, neutral, wanted = _read_speaker(number, known[name], list(own), framing, fps, speech, crops)
+        clips += opened
+        neutrals.append(neutral)
+        colours.append(wanted)
+    return Real(clips, torch.stack(neutrals), np.stack(colours), fps, tuple(speakers))
+
+
+def _read_speaker(
+    number: int,
+    speaker: Speaker,
+    names: list[str],
+    framing: Framing,
+    fps: float,
+    speech: SpeechConfig | None,
+    crops: Path,
+) -> tuple[list[Clip], Tensor, np.ndarray]:
+    """Return the clips of one speaker, the neutral image (3, H, W) and the colour statistics (2, 3).
+
+    The neutral image is the mean of the neutral frame and the frames of other clips whose lips are where its lips are:
+    of one frame alone, noise and light would go into every offset code (eq. 1) as if they were expression.
+    """
+    neutral, points = neutral_crop(speaker, crops)
     mask, lips = soft_mask(framing), list(LIPS)
     opened, nearest = [], []
-    fps = float(table["fps"].to_numpy(float)[0])
-    for name in table["clip"].astype(str):
+    for name in names:
         crop = read_crops(name, crops)
         fed = None
         if speech is not None:
             fed = features(read_audio(clip_audio(name, crops)), len(crop.images), fps, speech)
         shapes = lip_shape(crop.landmarks[:, lips], points[lips])
-        opened.append(Clip(name, crop.images, clip_colours(crop, mask), shapes, crop.good, fed))
+        opened.append(Clip(name, crop.images, clip_colours(crop, mask), shapes, crop.good, fed, number))
         nearest.append((*_nearest_to_neutral(crop, points[lips], lips), opened[-1]))
-    colours = np.median([c.colours for c in opened], axis=0).astype(np.float32)
     # the neutral frame is matched as the clip it was taken from, not by its own few colours
-    first = speakers[names[0]].neutral_clip
+    first = speaker.neutral_clip
     images, owns = [neutral], [clip_colours(read_crops(first, crops), mask)]
+    colours = np.median([c.colours for c in opened] or owns, axis=0).astype(np.float32)
     for distance, frame, clip in sorted(nearest, key=lambda found: found[0])[:NEUTRALS]:
         if distance < ALIKE and clip.name != first:
             images.append(clip.images[frame])
             owns.append(clip.colours)
     wanted = torch.from_numpy(colours)
     mean = matched(to_tensor(np.stack(images)), torch.from_numpy(np.stack(owns)), wanted, mask).mean(0)
-    return Real(opened, mean, colours, fps)
+    return opened, mean, colours
 
 
 def _nearest_to_neutral(crop: Crops, neutral: np.ndarray, lips: list[int]) -> tuple[float, int]:
@@ -133,7 +185,7 @@ def seen_offsets(model: Transcoder, clip: Clip, index: np.ndarray) -> Tensor:
     """Return the offset codes (N, C) of these frames of a clip, from their pictures."""
     device = model.neutral.device
     own = torch.from_numpy(clip.colours)[None].to(device)
-    return model.offsets_of_images(to_tensor(clip.images[index]).to(device), own)
+    return model.offsets_of_images(to_tensor(clip.images[index]).to(device), own, clip.speaker)
 
 
 def heard_offsets(model: Transcoder, clip: Clip, index: np.ndarray) -> Tensor | None:
@@ -162,11 +214,12 @@ def to_images(tensor: Tensor) -> np.ndarray:
 
 
 def neutral_images(real: Real, renders: Renders, framing: Framing) -> tuple[Tensor, Tensor]:
-    """Return the neutral images (2, 3, H, W) and colour statistics (2, 2, 3) of the real and synthetic domains."""
+    """Return the neutral images (S + 1, 3, H, W) and colour statistics (S + 1, 2, 3) of the speakers and of the
+    character, in the order of `Transcoder`'s domains."""
     mask = soft_mask(framing)
     synthetic = colour_statistics(np.asarray(renders.images[:: max(len(renders.images) // 200, 1)]), mask)
-    colours = torch.from_numpy(np.stack([real.colours, synthetic]))
-    return torch.stack([real.neutral, to_tensor(renders.neutral)]), colours
+    colours = torch.from_numpy(np.concatenate([real.colours, synthetic[None]]))
+    return torch.cat([real.neutral, to_tensor(renders.neutral)[None]]), colours
 
 
 def matched(images: Tensor, own: Tensor, wanted: Tensor, mask: np.ndarray) -> Tensor:

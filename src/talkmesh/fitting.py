@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from talkmesh.agreement import mismatch, shape_reader, shown_shapes
 from talkmesh.contracts import Renders
 from talkmesh.domains import (
+    Clip,
     Real,
     heard_offsets,
     neutral_images,
@@ -25,13 +26,13 @@ from talkmesh.domains import (
     to_tensor,
 )
 from talkmesh.errors import TalkmeshError
-from talkmesh.files import content_hash
+from talkmesh.files import content_hash, read_json
 from talkmesh.following import follow
 from talkmesh.framing import Framing, soft_mask
 from talkmesh.lineage import Place, place
 from talkmesh.models.images import match_colours
 from talkmesh.models.regressor import Regressor, RegressorConfig, augment, rmse
-from talkmesh.models.transcoder import Transcoder, TranscoderConfig, TranscoderLoss, distance
+from talkmesh.models.transcoder import CHARACTER, Transcoder, TranscoderConfig, TranscoderLoss, distance
 from talkmesh.preview import contact_sheet
 from talkmesh.processes import processes
 from talkmesh.rig import Rig
@@ -70,15 +71,19 @@ class BatchConfig:
 
 @dataclass(frozen=True)
 class TranscoderStage:
-    """The section `transcoder` of params.yaml. start : folder of a trained transcoder whose E_V, D_R and D_S are
-    taken over (`full` goes on from `image_only`), or any path without a model to start from scratch; image_rate :
-    their learning rate as a share of E_A's; alone : steps in which E_A, if it is new, first learns by itself to follow
-    the codes that E_V has for the films: no picture is decoded, so that they cost a tenth of a joint step; continued :
-    steps of a training that goes on from the last one with the same settings when recordings have changed (0: it
-    begins anew)."""
+    """The section `transcoder` of params.yaml. start : folder of a trained transcoder whose networks are taken over
+    (`full` goes on from `image_only`), or any path without a model to start from scratch; speakers : names of those
+    who are learned from, a D_R each; empty for the only one of the corpus; image_rate : learning rate of E_V, D_R and
+    D_S as a share of E_A's; shared_rate : a further factor for all but D_R. Below 1 it fits a trained model to a
+    speaker whom it does not know; 0 fixes all but D_R; alone : steps in which E_A, if it is new, first learns by itself
+    to follow the codes that E_V has for the films: no picture is decoded, so that they cost a tenth of a joint step;
+    continued : steps of a training that goes on from the last one with the same settings when recordings have changed
+    (0: it begins anew)."""
 
     start: str
+    speakers: tuple[str, ...]
     image_rate: float
+    shared_rate: float
     alone: int
     continued: int
     model: TranscoderConfig
@@ -125,7 +130,7 @@ def transcoder_place(
         part
         for side in (real, held_out)
         for clip in side.clips
-        for part in (clip.images, clip.colours, clip.shapes, clip.good, clip.speech)
+        for part in (clip.images, clip.colours, clip.shapes, clip.good, clip.speech, clip.speaker)
     ]
     data = content_hash(
         *([taken] if taken.exists() else []),
@@ -161,7 +166,7 @@ def fit_transcoder(
     device = device_of(stage.train)
     neutral, colours = neutral_images(real, renders, framing)
     mask = torch.from_numpy(np.moveaxis(soft_mask(framing), -1, 0))
-    model = Transcoder(stage.model, framing.pixels, real.fps, neutral, colours, mask)
+    model = Transcoder(stage.model, framing.pixels, real.fps, neutral, colours, mask, real.speakers)
     knows_speech = _take_over(model, Path(stage.start))
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     how = _go_on(model, stage, where.before) if where.before else stage.train
@@ -184,7 +189,14 @@ def fit_transcoder(
         return _transcoder_figures(candidate, held_out, shape_reader(candidate, *shown), loss.pixels, device)
 
     def rate_of(name: str) -> float:
-        return 1.0 if name.startswith("speech.") else stage.image_rate
+        rate = 1.0 if name.startswith("speech.") else stage.image_rate
+        return rate if name.startswith(("real.", "others.")) else rate * stage.shared_rate
+
+    for (
+        name,
+        parameter,
+    ) in model.named_parameters():  # what is fixed costs no gradient, and weighs in no clipping
+        parameter.requires_grad_(parameter.requires_grad and rate_of(name) > 0)
 
     def picture(candidate: nn.Module) -> np.ndarray:
         assert isinstance(candidate, Transcoder)
@@ -211,18 +223,28 @@ def _go_on(model: Transcoder, stage: TranscoderStage, before: Path) -> TrainConf
 
 def _take_over(model: Transcoder, folder: Path) -> bool:
     """Fill `model` with the weights of the transcoder in `folder`, if there is one; what it lacks stays random.
-    Returned is whether there was an E_A."""
+
+    D_R of a speaker whom that one does not know, or knows without a name, starts as its first. Neutral images and
+    colours remain those of the clips. Returned is whether there was an E_A.
+    """
     if not (folder / "weights.safetensors").exists():
         return False
-    weights = load_file(folder / "weights.safetensors")
-    own = model.state_dict()
+    own, found = model.state_dict(), load_file(folder / "weights.safetensors")
+    known = read_json(folder / "config.json")["extra"].get("speakers", [])
+    decoders = ("real.", *(f"others.{i}." for i in range(len(found["neutral"]) - 2)))
+    weights = {k: v for k, v in found.items() if k not in dict(model.named_buffers(recurse=False))}
+    weights = {k: v for k, v in weights.items() if not k.startswith(decoders)}
+    for i, name in enumerate(model.speakers or ("",)):
+        source = decoders[known.index(name) if name in known else 0]
+        target = "real." if i == 0 else f"others.{i - 1}."
+        weights |= {target + k.removeprefix(source): v for k, v in found.items() if k.startswith(source)}
     wrong = [k for k, v in weights.items() if k in own and own[k].shape != v.shape]
     if wrong:
         raise TalkmeshError(
             f"{folder} has other sizes than transcoder.model asks for ({wrong[0]}): equal them"
         )
     model.load_state_dict(weights, strict=False)
-    return any(name.startswith("speech.") for name in weights)
+    return any(k.startswith("speech.") for k in weights)
 
 
 def _transcoder_figures(
@@ -235,16 +257,16 @@ def _transcoder_figures(
         index = np.flatnonzero(clip.good)[::4]
         own = torch.from_numpy(clip.colours)[None].to(device)
         images = to_tensor(clip.images[index]).to(device)
-        wanted = match_colours(images, own, model.colours[0]).clamp(0, 1)
+        wanted = match_colours(images, own, model.colours[clip.speaker]).clamp(0, 1)
         shapes.append(torch.from_numpy(clip.shapes[index]).to(device))
-        offsets = {"image": model.offsets_of_images(images, own)}
+        offsets = {"image": model.offsets_of_images(images, own, clip.speaker)}
         heard = heard_offsets(model, clip, index)
         if heard is not None:
             offsets["speech"] = heard
         row = {}
         for name, offset in offsets.items():
             codes[name].append(offset)
-            row[name] = distance(model.real(offset), wanted, "l1", pixels)
+            row[name] = distance(model.decoders[clip.speaker](offset), wanted, "l1", pixels)
             if model.anchor is not None:
                 row[f"anchor_{name}"] = (model.anchor(offset) - shapes[-1]).abs().nanmean()
         rows.append({k: float(v) for k, v in row.items()})
@@ -254,8 +276,9 @@ def _transcoder_figures(
         read = torch.cat([shown_shapes(model, part, reader) for part in offset.split(64)])
         figures[f"mismatch_{name}"] = float(mismatch(read, torch.cat(shapes)))
     neutral, variance = model.neutral_codes(), together["image"].var(0).mean()
+    apart = (neutral[:CHARACTER] - neutral[CHARACTER]).square().mean().sqrt()
     figures["code_std"] = float(variance.sqrt())
-    figures["neutral_distance"] = float((neutral[0] - neutral[1]).square().mean().sqrt() / variance.sqrt())
+    figures["neutral_distance"] = float(apart / variance.sqrt())
     used = "speech" if "speech" in together else "image"
     if used == "speech":
         figures["codes"] = float((together["speech"] - together["image"]).square().mean() / variance)
@@ -305,21 +328,28 @@ def fit_regressor(
 @torch.no_grad()
 def decoded_sheet(model: Transcoder, real: Real, columns: int = 10) -> np.ndarray:
     """Return a picture (H, W, 3) uint8: real frames, D_R's and D_S's pictures of them, and from speech, if any."""
-    device = model.neutral.device
+    device, clips = model.neutral.device, _in_turn(real.clips)
     rows: list[list[np.ndarray]] = [[], [], [], [], []]
     for i in range(columns):
-        clip = real.clips[i % len(real.clips)]
+        clip = clips[i % len(clips)]
+        decoder = model.decoders[clip.speaker]
         known = np.flatnonzero(clip.good)
         frame = int(known[int(len(known) * (0.3 + 0.4 * i / columns))])
         images = to_tensor(clip.images[frame : frame + 1]).to(device)
         own = torch.from_numpy(clip.colours)[None].to(device)
-        seen = model.offsets_of_images(images, own)
-        matched = match_colours(images, own, model.colours[0]).clamp(0, 1)
+        seen = model.offsets_of_images(images, own, clip.speaker)
+        matched = match_colours(images, own, model.colours[clip.speaker]).clamp(0, 1)
         rows[0].append(to_images(torch.lerp(images, matched, model.mask))[0])
-        rows[1].append(to_images(model.real(seen))[0])
+        rows[1].append(to_images(decoder(seen))[0])
         rows[2].append(to_images(model.synthetic(seen))[0])
         heard = heard_offsets(model, clip, np.array([frame]))
         if heard is not None:
-            rows[3].append(to_images(model.real(heard))[0])
+            rows[3].append(to_images(decoder(heard))[0])
             rows[4].append(to_images(model.synthetic(heard))[0])
     return contact_sheet(np.stack([image for row in rows for image in row]), columns, scale=2)
+
+
+def _in_turn(clips: list[Clip]) -> list[Clip]:
+    """Return the first clip of each speaker, then the second of each, and so on."""
+    turns = [[other.speaker for other in clips[:i]].count(clip.speaker) for i, clip in enumerate(clips)]
+    return [clips[i] for i in np.argsort(turns, kind="stable")]

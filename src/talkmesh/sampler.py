@@ -44,7 +44,7 @@ class Sampler:
     real, renders, rig : the domains; the rig gives the lip shapes of the renders
     windows : windows of speech a batch; window : their length in frames; frames : real images of each window;
     decoded : those of them that are decoded, a divisor of `frames`; synthetic : renders a batch
-    alike : share of the renders that are drawn as often as the speaker makes their lip shapes, the rest evenly
+    alike : share of the renders that are drawn as often as the speakers make their lip shapes, the rest evenly
     """
 
     def __init__(
@@ -71,33 +71,40 @@ class Sampler:
         known = np.concatenate([c.shapes[c.good & np.isfinite(c.shapes).all(1)] for c in real.clips])
         self.near = _nearest(self.shapes, known) if len(known) else np.arange(len(self.shapes))[:, None]
         self.starts = [_starts(clip.good, window) for clip in real.clips]
-        self.weights = np.array(
-            [len(c.images) if len(s) else 0 for c, s in zip(real.clips, self.starts, strict=True)]
-        )
-        if not self.weights.any():
+        lengths = [len(c.images) if len(s) else 0 for c, s in zip(real.clips, self.starts, strict=True)]
+        who = np.array([clip.speaker for clip in real.clips])
+        totals = np.bincount(who, lengths, len(real.neutral))
+        if not totals.all():
+            of = f" of {real.speakers[int(totals.argmin())]}" if real.speakers else ""
             raise TalkmeshError(
-                "no frame is left to learn from: look at the column good of data/crops/crops.csv"
+                f"no frame{of} is left to learn from: look at the column good of data/crops/crops.csv"
             )
+        self.chances = lengths / totals[who] / len(totals)  # every speaker is drawn as often as the others
         self.mask = soft_mask(framing)
 
     def draw(self, rng: np.random.Generator, device: torch.device) -> Batch:
-        """Draw one batch, this process' share of it. Clips are drawn by length, frames among the good ones, renders
-        as `alike` says."""
-        team = processes()
+        """Draw one batch, this process' share of it, ordered by speaker. Clips of a speaker are drawn by length,
+        frames among the good ones, renders as `alike` says."""
+        team, clips = processes(), self.real.clips
         places = [self._place(index, rng) for index in self._clips(rng)]
-        images, colours, shapes, window, frame, speech = [], [], [], [], [], []
-        for w, (index, start, picked) in enumerate(team.share(places)):
-            clip = self.real.clips[index]
+        images, owns, wanted, shapes, window, frame, speech = [], [], [], [], [], [], []
+        shown = np.zeros(len(self.real.neutral), int)
+        for w, (index, start, picked) in enumerate(
+            sorted(team.share(places), key=lambda p: clips[p[0]].speaker)
+        ):
+            clip = clips[index]
+            shown[clip.speaker] += self.frames
             images.append(clip.images[start + picked])
-            colours.append(np.repeat(clip.colours[None], self.frames, 0))
+            owns += [clip.colours] * self.frames
+            wanted += [self.real.colours[clip.speaker]] * self.frames
             shapes.append(clip.shapes[start + picked])
             window += [w] * self.frames
             frame += picked.tolist()
             if clip.speech is not None:
                 speech.append(self._speech(clip, start))
         drawn = np.sort(team.share(self._renders(rng)))
-        own, wanted = torch.from_numpy(np.concatenate(colours)), torch.from_numpy(self.real.colours)
-        real = matched(to_tensor(np.concatenate(images)), own, wanted, self.mask)
+        own, aim = (torch.from_numpy(np.stack(part)) for part in (owns, wanted))
+        real = matched(to_tensor(np.concatenate(images)), own, aim, self.mask)
         return Batch(
             real.to(device),
             torch.from_numpy(np.concatenate(shapes)).to(device),
@@ -108,10 +115,11 @@ class Sampler:
             torch.tensor(frame, device=device),
             self.window,
             torch.from_numpy(np.stack(speech)).to(device) if speech else None,
+            tuple(shown.tolist()),
         )
 
     def _renders(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw renders: a lip shape of the speaker and one of the renders nearest to it, or just any."""
+        """Draw renders: a lip shape of a speaker and one of the renders nearest to it, or just any."""
         count = self.synthetic
         alike = self.near[rng.integers(0, len(self.near), count), rng.integers(0, self.near.shape[1], count)]
         evenly = rng.integers(0, len(self.renders.images), count)
@@ -125,10 +133,8 @@ class Sampler:
         return torch.from_numpy(np.stack(fed)), places
 
     def _clips(self, rng: np.random.Generator) -> list[int]:
-        """Draw the clips of the windows, by length."""
-        drawn: list[int] = rng.choice(
-            len(self.weights), self.windows, p=self.weights / self.weights.sum()
-        ).tolist()
+        """Draw the clips of the windows: those of a speaker by length."""
+        drawn: list[int] = rng.choice(len(self.real.clips), self.windows, p=self.chances).tolist()
         return drawn
 
     def _place(self, index: int, rng: np.random.Generator) -> tuple[int, int, np.ndarray]:

@@ -116,7 +116,8 @@ def fit(
     precision = precision_of(config, device)
     if config.compile:
         for part in model.children():
-            part.compile()
+            for network in part if isinstance(part, nn.ModuleList) else [part]:
+                network.compile()
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     trained = [p for _, p in named]
     factors = sorted({rate_of(name) for name, _ in named})

@@ -21,9 +21,9 @@ def colour_statistics(images: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def match_colours(images: Tensor, own: Tensor, wanted: Tensor) -> Tensor:
-    """Move images (B, 3, H, W) with colour statistics `own` (B, 2, 3) to the statistics `wanted` (2, 3)."""
+    """Move images (B, 3, H, W) with colour statistics `own` (B, 2, 3) to the statistics `wanted` ([B,] 2, 3)."""
     mean, std = own[:, 0, :, None, None], own[:, 1, :, None, None]
-    return (images - mean) / std * wanted[1][:, None, None] + wanted[0][:, None, None]
+    return (images - mean) / std * wanted[..., 1, :, None, None] + wanted[..., 0, :, None, None]
 
 
 def luminance(images: Tensor) -> Tensor:

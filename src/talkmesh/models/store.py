@@ -20,11 +20,12 @@ FRONT_END = "front_end/config.json"  # of a transcoder whose front end is a pre-
 
 
 def write_transcoder(folder: Path, model: Transcoder, framing: Framing, fps: float) -> None:
-    """Write a transcoder with the framing and frame rate it is made for.
+    """Write a transcoder with the framing and frame rate it is made for, and the names of its speakers, if it has any.
 
     Of a pre-trained front end its configuration is kept too: the folder needs no download to be read.
     """
-    write_model(folder, model, {"framing": dataclasses.asdict(framing), "fps": fps})
+    extra = {"framing": dataclasses.asdict(framing), "fps": fps}
+    write_model(folder, model, extra | ({"speakers": list(model.speakers)} if model.speakers else {}))
     network: Any = model.speech.front_end.network if model.speech is not None else None
     if network is not None:
         write_json(folder / FRONT_END, network.config.to_dict())
@@ -34,12 +35,13 @@ def read_transcoder(folder: Path) -> tuple[Transcoder, Framing, float]:
     """Read a transcoder, its framing and its frame rate."""
     config, extra, weights = read_model(folder, TranscoderConfig)
     framing = params.build(Framing, extra["framing"], f"{folder}: framing")
-    shapes = (weights[name] for name in ("neutral", "colours", "mask"))
+    neutral, colours, mask = (torch.zeros_like(weights[name]) for name in ("neutral", "colours", "mask"))
     own = config
     if (folder / FRONT_END).exists():
         speech = dataclasses.replace(config.speech, checkpoint=str(folder / FRONT_END))
         own = dataclasses.replace(config, speech=speech)
-    model = Transcoder(own, framing.pixels, extra["fps"], *(torch.zeros_like(t) for t in shapes))
+    people = extra.get("speakers", ())
+    model = Transcoder(own, framing.pixels, extra["fps"], neutral, colours, mask, people)
     model.config = config
     fill_model(folder, model, weights)
     return model, framing, float(extra["fps"])

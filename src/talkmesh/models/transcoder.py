@@ -1,11 +1,13 @@
 """The speech-to-image transcoder: E_A, E_V, D_R and D_S trained together (section 3.2, equations 1 to 5).
 
 Codes are 512-d; an offset code is a code minus the neutral code of its domain (eq. 1; speech uses the real one).
-B batch, T frames, H x W pixels, C code.
+Of several speakers each is a domain with a neutral image and a D_R of its own (section 5, the first way out).
+B batch, T frames, H x W pixels, C code, S speakers. Domains are numbered: the speakers from 0 on, the character last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from talkmesh.errors import TalkmeshError
 from talkmesh.models.images import disturb, luminance, match_colours
 from talkmesh.models.perceptual import Network, PerceptualLoss
 from talkmesh.models.speech import SpeechConfig, SpeechEncoder
 
 SHAPES = 2  # numbers of the landmark anchor: inner lip gap and mouth width, see `domains.lip_shape`
 SPREAD_FLOOR = 1e-5  # of the variance of codes: eq. 3 and 4 stay finite; larger, it rewards shrinking codes
+CHARACTER = -1  # number of the synthetic domain
 RESIDUAL_FROM = 64  # channels: in the narrow layers at full size a residual block costs most and gains least
 Norm = Literal["l1", "mse", "rmse"]
 
@@ -128,14 +132,15 @@ class Decoder(nn.Module):
 
 
 class Transcoder(nn.Module):
-    """The networks, and what belongs to them for good: neutral images and colour statistics of both domains.
+    """The networks, and what belongs to them for good: neutral images and colour statistics of all domains.
 
     Parameters
     ----------
     size : side of the images in pixels
     fps : frame rate of the clips, which ties E_A to time
-    neutral : (2, 3, H, W) neutral images of the real and the synthetic domain, in [0, 1], colours matched
-    colours : (2, 2, 3) mean and standard deviation of the colours of both domains
+    neutral : (S + 1, 3, H, W) neutral images of the speakers and of the character, in [0, 1], colours matched
+    colours : (S + 1, 2, 3) mean and standard deviation of the colours of these domains
+    speakers : names of the speakers; empty where there is one, whose name does not matter
     """
 
     neutral: Tensor
@@ -143,42 +148,74 @@ class Transcoder(nn.Module):
     mask: Tensor  # (1, H, W) in [0, 1]
 
     def __init__(
-        self, config: TranscoderConfig, size: int, fps: float, neutral: Tensor, colours: Tensor, mask: Tensor
+        self,
+        config: TranscoderConfig,
+        size: int,
+        fps: float,
+        neutral: Tensor,
+        colours: Tensor,
+        mask: Tensor,
+        speakers: Sequence[str] = (),
     ) -> None:
         super().__init__()
         for name, widths in (("encoder", config.encoder), ("decoder", config.decoder)):
             if size % (1 << len(widths)):
                 raise ValueError(f"transcoder.{name} halves {len(widths)} times: {size} pixels do not divide")
-        self.config = config
+        if len(neutral) - 1 != max(len(speakers), 1):
+            raise ValueError(f"{len(neutral)} neutral images do not fit {len(speakers)} names of speakers")
+        self.config, self.speakers = config, tuple(speakers)
         self.encoder = VisualEncoder(config, size)
         self.real, self.synthetic = Decoder(config, size), Decoder(config, size)
         self.speech = SpeechEncoder(config.speech, config.code, fps) if config.with_speech else None
         self.anchor = nn.Linear(config.code, SHAPES, bias=False) if config.weights.anchor else None
+        # the first speaker's D_R is `real`: the weights of a model of one speaker keep their names
+        self.others = nn.ModuleList(Decoder(config, size) for _ in speakers[1:])
         self.register_buffer("neutral", neutral)
         self.register_buffer("colours", colours)
         self.register_buffer("mask", mask)
 
+    @property
+    def decoders(self) -> tuple[nn.Module, ...]:
+        """D_R of every speaker, and D_S: by the number of the domain."""
+        return self.real, *self.others, self.synthetic
+
+    def number(self, speaker: str) -> int:
+        """Return which domain a speaker is; in a model without names whoever it is is the only one.
+
+        Raises
+        ------
+        TalkmeshError
+            If the model has names, and this is none of them.
+        """
+        if self.speakers and speaker not in self.speakers:
+            raise TalkmeshError(
+                f"this model knows no speaker '{speaker}', only {', '.join(self.speakers)}: add the name to "
+                "transcoder.speakers and train again"
+            )
+        return self.speakers.index(speaker) if self.speakers else 0
+
     def look(self, images: Tensor, domain: int) -> Tensor:
-        """Return what E_V sees of images (B, 3, H, W) of a domain (0 real, 1 synthetic): masked luminance."""
+        """Return what E_V sees of images (B, 3, H, W) of a domain: masked luminance."""
         mean, std = luminance(self.colours[domain].view(2, 3, 1, 1)).view(2)
         return (luminance(images) - mean) / std * self.mask
 
     def codes_of_neutral(self) -> Tensor:
-        """Return the codes (2, C) of the neutral images of both domains."""
-        codes = self.encoder(torch.cat([self.look(self.neutral[i : i + 1], i) for i in (0, 1)])).float()
+        """Return the codes (S + 1, C) of the neutral images of all domains."""
+        seen = [self.look(self.neutral[i : i + 1], i) for i in range(len(self.neutral))]
+        codes = self.encoder(torch.cat(seen)).float()
         return codes if self.config.neutral_gradient else codes.detach()
 
     def neutral_codes(self) -> Tensor:
-        """Return what offset codes of both domains are relative to (2, C): the neutral codes, or zero without
+        """Return what offset codes of all domains are relative to (S + 1, C): the neutral codes, or zero without
         de-neutralisation."""
         if not self.config.deneutral:
-            return self.neutral.new_zeros(2, self.config.code)
+            return self.neutral.new_zeros(len(self.neutral), self.config.code)
         return self.codes_of_neutral()
 
-    def offsets_of_images(self, images: Tensor, own: Tensor) -> Tensor:
-        """Return offset codes (B, C) of real images in [0, 1] with the colour statistics `own` (B, 2, 3)."""
-        matched = match_colours(images, own, self.colours[0])
-        return self.encoder(self.look(matched, 0)) - self.neutral_codes()[0]
+    def offsets_of_images(self, images: Tensor, own: Tensor, speaker: int = 0) -> Tensor:
+        """Return offset codes (B, C) of images in [0, 1] of a speaker, with the colour statistics `own` (B, 2, 3)."""
+        matched = match_colours(images, own, self.colours[speaker])
+        return self.encoder(self.look(matched, speaker)) - self.neutral_codes()[speaker]
 
     def offsets_of_speech(self, features: Tensor, frames: int) -> Tensor:
         """Return offset codes (B, T, C) of speech features (see `speech.features`)."""
@@ -196,6 +233,16 @@ def distance(a: Tensor, b: Tensor, norm: Norm, weight: Tensor | None = None) -> 
     return (values.flatten(1).mean(1) + 1e-8).sqrt().mean() if norm == "rmse" else values.mean()
 
 
+def by_speaker(made: Callable[[Tensor, int], Tensor], x: Tensor, counts: Sequence[int]) -> Tensor:
+    """Apply `made` to each speaker's part of x (B, ...) and the speaker's number; the parts have `counts` rows."""
+    return torch.cat([made(part, i) for i, part in enumerate(x.split(list(counts))) if len(part)])
+
+
+def _hinged(parts: Sequence[Tensor], neutral: Tensor) -> list[Tensor]:
+    """Put behind each domain's part (B, ...) what belongs to its neutral image, a row of `neutral` (S + 1, ...)."""
+    return [torch.cat([part, own]) for part, own in zip(parts, neutral.split(1), strict=True)]
+
+
 def _fixed(network: nn.Module, x: Tensor) -> Tensor:
     """Apply a network whose parameters take no gradient from what is made of its output; `x` does."""
     return torch.func.functional_call(network, {k: p.detach() for k, p in network.named_parameters()}, (x,))
@@ -207,7 +254,8 @@ class Batch:
 
     real (B, 3, H, W), real_shapes (B, 2); decoded (D,): which of them are decoded (decoders cost most of a step; the
     others serve E_A as targets); synthetic (B', 3, H, W), synthetic_shapes (B', 2); speech (W, T, F) or (W, S):
-    windows of T frames; window, frame (B,): which frame of which window each real image is.
+    windows of T frames; window, frame (B,): which frame of which window each real image is; speakers: how many of
+    the real images show each speaker, one speaker's after the other's, the same share of each decoded; empty for one.
     """
 
     real: Tensor
@@ -219,6 +267,7 @@ class Batch:
     frame: Tensor
     frames: int
     speech: Tensor | None = None
+    speakers: tuple[int, ...] = ()
 
 
 class TranscoderLoss(nn.Module):
@@ -238,27 +287,30 @@ class TranscoderLoss(nn.Module):
     def forward(self, model: Transcoder, batch: Batch, part: float = 0.0) -> dict[str, Tensor]:
         """Return the weighted terms; `part` of the training lies behind, 0 to 1."""
         c, w = self.config, self.config.weights
-        rest = model.codes_of_neutral()  # (2, C)
+        rest = model.codes_of_neutral()  # (S + 1, C)
         neutral = rest if c.deneutral else torch.zeros_like(rest)
         shown = batch.real[batch.decoded]
-        seen = [model.look(x, i) for i, x in enumerate((shown, batch.synthetic))]
+        counts = batch.speakers or (len(batch.real),)
+        few = [n * len(shown) // len(batch.real) for n in counts]  # of those decoded
+
+        def own(counts: Sequence[int]) -> Tensor:  # each image's speaker's neutral code, (B, C)
+            return torch.cat([neutral[i].expand(n, -1) for i, n in enumerate(counts)])
+
+        seen = [by_speaker(model.look, shown, few), model.look(batch.synthetic, CHARACTER)]
         codes = model.encoder(torch.cat([disturb(x, c.disturb) * model.mask for x in seen])).float()
         z_r, z_s = codes.split([len(shown), len(batch.synthetic)])
-        d_r, d_s = z_r - neutral[0], z_s - neutral[1]  # eq. 1
+        d_r, d_s = z_r - own(few), z_s - neutral[CHARACTER]  # eq. 1
         noise = c.code_noise[0] + part * (c.code_noise[1] - c.code_noise[0])
         spread = d_r.detach().var(0).mean() + SPREAD_FLOOR
-        # the neutral images take part with the offset zero, on which both domains are hinged (eq. 1)
-        hinge_r, hinge_s = (rest - neutral).split(1)
+        # the neutral images take part with the offset zero, on which all domains are hinged (eq. 1)
+        offsets = _hinged([*d_r.split(few), d_s], rest - neutral)
+        *wanted, wanted_s = _hinged([*shown.split(few), batch.synthetic], model.neutral)
         # a decoder that learns from noisy codes ignores what its own domain never shows it
-        out_r, out_s = (
+        *outs, out_s = (
             decoder(offset + noise * spread.sqrt() * torch.randn_like(offset))
-            for decoder, offset in (
-                (model.real, torch.cat([d_r, hinge_r])),
-                (model.synthetic, torch.cat([d_s, hinge_s])),
-            )
+            for decoder, offset in zip(model.decoders, offsets, strict=True)
         )
-        wanted_r = torch.cat([shown, model.neutral[:1]])
-        wanted_s = torch.cat([batch.synthetic, model.neutral[1:]])
+        out_r, wanted_r = torch.cat(outs), torch.cat(wanted)
         terms = {  # eq. 2
             "pixel_real": w.pixel * distance(out_r, wanted_r, c.norm, self.pixels),
             "pixel_synthetic": w.pixel * distance(out_s, wanted_s, c.norm, self.pixels),
@@ -270,24 +322,24 @@ class TranscoderLoss(nn.Module):
         if batch.speech is not None and model.speech is not None:
             offset = model.speech(batch.speech, batch.frames).float()[batch.window, batch.frame]  # (B, C)
             with torch.set_grad_enabled(not c.cf_detach):  # E_A follows what E_V sees undisturbed
-                target = model.encoder(model.look(batch.real, 0)).float() - neutral[0]
+                target = model.encoder(by_speaker(model.look, batch.real, counts)).float() - own(counts)
             # eq. 3; z_A - z_R is the same with and without the neutral code that both contain. Relative to the
             # spread of the codes: else both sides can shrink the codes to please this term
             terms["cf"] = w.cf * distance(offset, target, "mse") / spread
             heard = offset[batch.decoded]
-            terms["cs"] = w.cs * distance(model.real(heard), shown, c.norm, self.pixels)
+            spoken = by_speaker(lambda z, speaker: model.decoders[speaker](z), heard, few)
+            terms["cs"] = w.cs * distance(spoken, shown, c.norm, self.pixels)
             if w.ccl:  # eq. 4
-                again = model.encoder(model.look(model.synthetic(heard), 1)).float()
-                own = neutral[1] if c.ccl_offset else neutral[0]
-                terms["ccl"] = w.ccl * distance(again - own, heard, "mse") / spread
-                anchored.append((again - own, batch.real_shapes[batch.decoded]))
+                again = model.encoder(model.look(model.synthetic(heard), CHARACTER)).float()
+                hinge = neutral[CHARACTER] if c.ccl_offset else own(few)
+                terms["ccl"] = w.ccl * distance(again - hinge, heard, "mse") / spread
+                anchored.append((again - hinge, batch.real_shapes[batch.decoded]))
             anchored.append((offset, batch.real_shapes))
         if model.anchor is not None:
             # the translated face has to show what the speaker shows, as read by the same head. Only the codes move:
             # D_S would else learn to paint a blot that reads as an open mouth
-            translated = (
-                _fixed(model.encoder, model.look(_fixed(model.synthetic, d_r), 1)).float() - neutral[1]
-            )
+            painted = model.look(_fixed(model.synthetic, d_r), CHARACTER)
+            translated = _fixed(model.encoder, painted).float() - neutral[CHARACTER]
             anchored.append((translated, batch.real_shapes[batch.decoded]))
             errors = [  # shapes are unknown (NaN) where no face was found
                 ((model.anchor(offset) - shapes.nan_to_num()) * torch.isfinite(shapes)).square().mean()
