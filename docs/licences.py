@@ -73,14 +73,18 @@ def licence(name: str) -> str:
         If it is not installed.
     """
     found = metadata(name)
-    return READ.get(name) or found.get("License-Expression") or _said(found)
+    return READ.get(name) or _field(found, "License-Expression") or _said(found)
+
+
+def _field(found: PackageMetadata, name: str) -> str:
+    return (found.get_all(name) or [""])[0].strip()
 
 
 def _said(found: PackageMetadata) -> str:
     classifiers = [
         c.split(" :: ")[-1] for c in found.get_all("Classifier") or [] if c.startswith("License :: ")
     ]
-    text = (found.get("License") or "").strip()
+    text = _field(found, "License")
     ids = [SPELLINGS.get(c.lower(), c) for c in classifiers if c != "OSI Approved"]
     if ids:
         return " OR ".join(dict.fromkeys(ids))
