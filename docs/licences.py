@@ -10,9 +10,8 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, metadata
+from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
 from pathlib import Path
-from typing import Any
 
 from docs import made
 
@@ -73,15 +72,19 @@ def licence(name: str) -> str:
     PackageNotFoundError
         If it is not installed.
     """
-    found: Any = metadata(name)  # its type lacks `get` in Python 3.11
-    return READ.get(name) or found.get("License-Expression") or _said(found)
+    found = metadata(name)
+    return READ.get(name) or _field(found, "License-Expression") or _said(found)
 
 
-def _said(found: Any) -> str:
+def _field(found: PackageMetadata, name: str) -> str:
+    return (found.get_all(name) or [""])[0].strip()
+
+
+def _said(found: PackageMetadata) -> str:
     classifiers = [
         c.split(" :: ")[-1] for c in found.get_all("Classifier") or [] if c.startswith("License :: ")
     ]
-    text = (found.get("License") or "").strip()
+    text = _field(found, "License")
     ids = [SPELLINGS.get(c.lower(), c) for c in classifiers if c != "OSI Approved"]
     if ids:
         return " OR ".join(dict.fromkeys(ids))

@@ -47,7 +47,8 @@ def install(wheel: Path, folder: Path) -> Path:
     (site / "borrowed.pth").write_text(f"{borrowed}\n")
     program = folder / "bin/talkmesh"
     program.write_text(
-        f"#!{folder}/bin/python\nimport sys\nfrom talkmesh.cli import main\nsys.exit(main())\n"
+        f"#!{folder}/bin/python\nimport sys\nfrom talkmesh.cli import main\n"
+        "if __name__ == '__main__':\n    sys.exit(main())\n"  # processes of a pool import this file, too
     )
     program.chmod(0o755)
     return folder / "bin"
