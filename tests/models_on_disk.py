@@ -6,12 +6,12 @@ import numpy as np
 import torch
 
 from rigs import tiny_rig
-from talkmesh.bundle import Bundle, assemble
+from talkmesh.bundle import Bundle, assemble, write_bundle
 from talkmesh.framing import Framing
-from talkmesh.models.head import Head, HeadConfig
+from talkmesh.models.head import Head, HeadConfig, write_head
 from talkmesh.models.regressor import Regressor, RegressorConfig
 from talkmesh.models.store import write_regressor, write_transcoder
-from talkmesh.rig import write_rig
+from talkmesh.rig import Rig, write_rig
 from test_transcoder import CONFIG, SIZE, model_of
 
 RIG = tiny_rig()
@@ -39,6 +39,29 @@ def head_of() -> Head:
 
 def bundle_in(root: Path) -> Bundle:
     return assemble(*write_parts(root))
+
+
+def talking_bundle(root: Path, rig: Rig, fast: bool = False) -> Path:
+    """Write a bundle in `root` whose mesh is always one that `rig` can make, and moves; return its folder."""
+    torch.manual_seed(0)
+    write_transcoder(root / "t", model_of(), FRAMING, 25.0)
+    regressor = Regressor(RegressorConfig("resnet18", 4, 0.0, 0, 0, 0, 0, 0), torch.from_numpy(rig.neutral))
+    drive = 0.02 * torch.rand(len(rig.names), regressor.vertices.in_features)
+    with torch.no_grad():
+        regressor.vertices.weight.copy_(torch.from_numpy(rig.deltas).reshape(len(rig.names), -1).T @ drive)
+    write_regressor(root / "g", regressor.eval(), rig.hash)
+    write_rig(root / "rig.npz", rig)
+    if fast:
+        head = Head(HEAD, CONFIG.code, torch.from_numpy(rig.deltas))
+        with torch.no_grad():
+            for layer in head.layers:
+                if isinstance(layer, torch.nn.Linear):
+                    layer.weight.mul_(4)  # else random codes hardly move the face
+            head.layers[-1].bias.zero_()
+        write_head(root / "h", head.eval(), rig.hash)
+    parts = root / "t", root / "g", root / "rig.npz"
+    write_bundle(root / "ours", *parts, root / "h" if fast else None, corpus="tests")
+    return root / "ours"
 
 
 def sound(seconds: float, seed: int = 0) -> np.ndarray:

@@ -6,36 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
+from models_on_disk import talking_bundle
 from talkmesh import cli
-from talkmesh.bundle import write_bundle
 from talkmesh.curves import read_curves
 from talkmesh.export.command import planned
-from talkmesh.framing import Framing
-from talkmesh.models.regressor import Regressor, RegressorConfig
-from talkmesh.models.store import write_regressor, write_transcoder
-from talkmesh.rig import write_rig
-from test_transcoder import SIZE, model_of
 from tiny_project import tiny_rig
-
-RIG = tiny_rig()
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose mesh is always one that the rig can make."""
-    root = tmp_path_factory.mktemp("bundle")
-    torch.manual_seed(0)
-    write_transcoder(root / "t", model_of(), Framing(SIZE, 2.0, 0.5, True), 25.0)
-    regressor = Regressor(RegressorConfig("resnet18", 4, 0.0, 0, 0, 0, 0, 0), torch.from_numpy(RIG.neutral))
-    drive = 0.02 * torch.rand(len(RIG.names), regressor.vertices.in_features)
-    with torch.no_grad():
-        regressor.vertices.weight.copy_(torch.from_numpy(RIG.deltas).reshape(len(RIG.names), -1).T @ drive)
-    write_regressor(root / "g", regressor.eval(), RIG.hash)
-    write_rig(root / "rig.npz", RIG)
-    write_bundle(root / "bundle", root / "t", root / "g", root / "rig.npz")
-    return root / "bundle"
+    return talking_bundle(tmp_path_factory.mktemp("bundle"), tiny_rig())
 
 
 def speak(path: Path, seconds: float = 1.0) -> Path:
