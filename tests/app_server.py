@@ -23,8 +23,9 @@ LIMITS = Limits(1_000_000, 10.0)
 
 def no_media(path: Path, name: str) -> None:
     """Take all but what begins with "no"."""
-    if path.read_bytes()[:2] == b"no":
-        raise TalkmeshError(f"{name} cannot be read as video or sound: damaged or not media")
+    with open(path, "rb") as file:
+        if file.read(2) == b"no":
+            raise TalkmeshError(f"{name} cannot be read as video or sound: damaged or not media")
 
 
 @contextlib.contextmanager

@@ -196,7 +196,7 @@ def test_names_of_files_are_plain(name: str) -> None:
 
 
 def test_twins_get_one_normal() -> None:
-    """A vertex that a file holds twice, as at the cut of a texture, is found; one that lies there and moves away is none."""
+    """A vertex that a file holds twice, as at the cut of a texture, is found; one that moves away is none."""
     neutral = np.concatenate([RIG.neutral, RIG.neutral[[50, 51]]])
     deltas = np.concatenate([RIG.deltas, RIG.deltas[:, [50, 51]]], axis=1)
     deltas[0, -1, 2] += 1
