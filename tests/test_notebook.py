@@ -43,9 +43,11 @@ def test_its_cells_run_in_order(
     assert names["SOUND"] is None, "there are no recordings here"
     names["SOUND"] = Path("line.wav")
     drawn = []
-    monkeypatch.setattr(
-        pyplot, "show", lambda: drawn.append([len(a.images) or len(a.lines) for a in pyplot.gcf().axes])
-    )
+
+    def show() -> None:
+        drawn.append([len(axes.images) or len(axes.lines) for axes in pyplot.gcf().axes])
+
+    monkeypatch.setattr(pyplot, "show", show)
     for text in CODE[1:]:
         exec(compile(text, "notebook", "exec"), names)
     pyplot.close("all")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from talkmesh.app import command as app
+from talkmesh import viewing
 from talkmesh.errors import TalkmeshError
 from talkmesh.export import command as speech
 from talkmesh.study import command as study
@@ -24,6 +24,7 @@ With a trained model:
   talkmesh animate line.wav -o line.mp4  let the character say it; also .glb, .usdc, .csv, .npz, a folder of OBJ
   talkmesh stream < line.wav             the same while the sound comes in
   talkmesh app                           the same on a local web page: record or drop a sound, see it in 3D
+  talkmesh gallery, inspect, compare     a sheet to look at; what a model is; scores of runs beside each other
 Meshes of another method:
   talkmesh evaluate --help               the same metrics for any (frames, V, 3) files
 People's judgement:
@@ -188,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         "--bundle", type=Path, default=Path("models/bundles/ours"), metavar="FOLDER",
         help="the trained model (default: %(default)s)",
     )  # fmt: skip
-    app.add_arguments(command("app", app.run, "a web page that animates sounds, on this machine", app.TEXT))
+    viewing.add_commands(command)
     command("scores", _scores, "print the scores of the last run, and where to look")
     evaluate = command("evaluate", _evaluate, "score meshes of any method, yours or another's", EVALUATE)
     evaluate.add_argument("--predictions", type=Path, metavar="DIR", required=True, help="what is scored")
