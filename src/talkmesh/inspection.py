@@ -83,7 +83,7 @@ def as_text(found: dict[str, Any]) -> str:
 
 def _scores(folder: Path, corpus: str) -> dict[str, Any]:
     place = folder.resolve()
-    if place.parent.name != "bundles" or not (path := place.parents[2] / METRICS).exists():
+    if place.parent.name != "bundles" or not (path := place.parent.parent.parent / METRICS).exists():
         return {}
     metrics = read_json(path)
     row = metrics.get("methods", {}).get(place.name, {})

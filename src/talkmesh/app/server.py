@@ -30,6 +30,7 @@ JOB = re.compile(
 )
 VIEWS = {".bin": "application/octet-stream", ".wav": "audio/wav", ".jpg": "image/jpeg"}
 PIECE = 1 << 16  # bytes of an upload in memory
+UPLOAD_S = 300.0  # seconds that an upload may hold a place in the queue
 PATIENCE_S = 10.0  # for what a refused browser still sends, so that it reads why
 
 
@@ -79,6 +80,7 @@ class Handler(PageHandler):
 
     def do_POST(self) -> None:
         path, self.unread = urlsplit(self.path).path, self._length() or 0
+        self.close_connection |= self._length() is None  # where its body ends is not known
         found = JOB.fullmatch(path)
         if path == "/api/jobs":
             self.send_json(self._taken, 201)
@@ -111,23 +113,29 @@ class Handler(PageHandler):
             raise Refused(f"the file is larger than {most}: cut it or compress it", 413, "too_large")
         wish = server.offer.wish(dict(parse_qsl(urlsplit(self.path).query)))
         with server.jobs.place() as folder:
-            self._receive(folder / SOUND, length)
+            self._receive(folder / SOUND)
             try:
                 server.check(folder / SOUND, wish.sound)
             except TalkmeshError as error:
                 raise Refused(str(error), 415, "no_sound") from None
             return server.jobs.add(folder, wish)
 
-    def _receive(self, path: Path, length: int) -> None:
-        """Write `length` bytes of the body to a file, piece by piece."""
-        with open(path, "wb") as file:
+    def _receive(self, path: Path) -> None:
+        """Write the body to a file, piece by piece."""
+        end = time.monotonic() + UPLOAD_S
+        with open(path, "wb", buffering=0) as file:
             while self.unread:
-                piece = self.rfile.read(min(PIECE, self.unread))
+                piece = self.rfile.read1(min(PIECE, self.unread))
                 if not piece:
                     self.unread, self.close_connection = 0, True
                     raise Refused("the upload broke off: send it again", 400, "broken_off")
+                if time.monotonic() > end:
+                    raise Refused(f"the upload took more than {UPLOAD_S:g} s: send less", 408, "too_slow")
                 self.unread -= len(piece)
-                file.write(piece)
+                try:
+                    file.write(piece)
+                except OSError:
+                    raise Refused("the disk is full: tell who started the page", 507, "disk_full") from None
 
     def _pass_over(self) -> None:
         """Read what a refused request still sends, for a while: closed too early, the reply is lost to the browser."""

@@ -21,7 +21,7 @@ from talkmesh.app.offer import Offer, Wish
 from talkmesh.bundle import load, resampled
 from talkmesh.errors import TalkmeshError
 from talkmesh.export.character import Onto, onto
-from talkmesh.export.sounds import HEARD_RATE, performed, write_motion
+from talkmesh.export.sounds import HEARD_RATE, performed, write_outputs
 from talkmesh.media import nominal_duration
 from talkmesh.models.hearing import RATE
 from talkmesh.rig import Rig, read_rig
@@ -99,7 +99,7 @@ class Studio:
         vertices = np.load(job.folder / RAW, mmap_mode="r", allow_pickle=False)
         path = job.folder / f"{plain_stem(wish.sound)}.{kind}"
         rig = self._rig(wish)
-        (file,) = write_motion([path], vertices, motion["fps"], rig, job.folder / "sound.wav")
+        (file,) = write_outputs([path], vertices, motion["fps"], rig, job.folder / "sound.wav")
         error = None if file.error_mm is None else asdict(file.error_mm)
         return {"file": path.name, "bytes": file.bytes, "error_mm": error}
 

@@ -99,7 +99,7 @@ def animate_file(
         )
         bar.update()
         files = []
-        for file in write_motion(outputs, vertices, fps, rig, sound):
+        for file in write_outputs(outputs, vertices, fps, rig, sound):
             files.append(file)
             bar.update()
     return Spoken(str(sound), rig.name, len(vertices), fps, len(vertices) / fps, tuple(files))
@@ -115,7 +115,7 @@ def performed(
     return *controlled(vertices, animation.fps, rig, how), rig
 
 
-def write_motion(
+def write_outputs(
     outputs: Sequence[str | Path], vertices: np.ndarray, fps: float, rig: Rig, sound: str | Path
 ) -> Iterator[Written]:
     """Write one output after the other and yield what it is; shapes are found once for all.
