@@ -69,7 +69,7 @@ def _use(page: Page, url: str, scratch: Path) -> None:
     page.until("!document.getElementById('go').disabled")
     page.click("#go")
     page.until("!document.getElementById('trouble').hidden")
-    assert page.text("#trouble").startswith("Notes.mp3 cannot be read as video or sound")
+    assert page.text("#trouble").startswith("notes.mp3 cannot be read as video or sound")
 
     page.choose_file("#file", scratch / "line.flac")
     page.until("document.getElementById('chosen').textContent === 'line.flac'")

@@ -38,7 +38,7 @@ def test_what_a_bundle_is(bundle: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert cli.main(["inspect", str(bundle)]) == 0
     text = capsys.readouterr().out
     for words in (
-        "trained on  tests", "character: 120 vertices, 200 triangles, 2 shapes, of which 1 are ARKit's",
+        "trained on  tests", "character: 120 vertices, 200 triangles, 2 shapes, of which 2 stand for ARKit's",
         "25 frames a second", "log_mel", "pictures of 16 pixels, codes of 12 numbers, resnet18", "fast path   yes",
         "speaker's consent",
     ):  # fmt: skip

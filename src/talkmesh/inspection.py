@@ -12,8 +12,6 @@ from talkmesh.files import read_json
 from talkmesh.rig import read_rig
 from talkmesh.scores import COLUMNS, METRICS, cell
 
-ALL_ARKIT = 52
-
 
 def described(folder: Path) -> dict[str, Any]:
     """Return what there is to know of a bundle, after every file in it has been compared with its manifest.
@@ -44,7 +42,7 @@ def described(folder: Path) -> dict[str, Any]:
         "vertices": len(rig.neutral),
         "triangles": len(rig.faces),
         "shapes": len(rig.names),
-        "arkit_shapes": min(len(arkit_shapes(rig)), ALL_ARKIT),
+        "arkit_shapes": len(arkit_shapes(rig)),
         "fps": manifest.fps,
         "gain": manifest.gain,
         "hears": hears,
@@ -66,7 +64,7 @@ def as_text(found: dict[str, Any]) -> str:
         "written by": f"talkmesh {found['talkmesh']}, format {found['format']}, {found['bytes'] / 1e6:.1f} MB",
         "trained on": found["corpus"] or "an unnamed corpus",
         "rig": f"{found['rig']}: {', '.join(f'{value} {name}' for name, value in counts.items())}, of which "
-        f"{found['arkit_shapes']} are ARKit's",
+        f"{found['arkit_shapes']} stand for ARKit's",
         "motion": f"{found['fps']:g} frames a second; gain {found['gain']:.3g}",
         "hears": found["hears"],
         "on the way": f"pictures of {found['pixels']} pixels, codes of {found['code']} numbers, {found['network']}",

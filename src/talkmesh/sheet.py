@@ -98,7 +98,11 @@ def actors(bundle: Bundle, rigs: Sequence[Path], folder: Path = RIGS) -> list[Ac
         ]
         for seed in PEOPLE[: max(0, CAST - len(opened))]:
             opened.append((f"person {seed}", load(Source("anny", person=seed), f"person_{seed}")))
-    return [Actor(name, rig, onto(bundle.rig, rig)) for name, rig in opened[: None if rigs else CAST]]
+    cast: dict[str, Actor] = {}
+    for k, (name, rig) in enumerate(opened[: None if rigs else CAST], 1):
+        label = name if name not in cast else f"{name} {k}"
+        cast[label] = Actor(label, rig, onto(bundle.rig, rig))
+    return list(cast.values())
 
 
 def write_sheet(folder: Path, bundle: Bundle, lines: Sequence[Line], cast: Sequence[Actor]) -> list[Path]:

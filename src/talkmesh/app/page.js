@@ -30,7 +30,8 @@ async function ask(path, options = {}) {
 }
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+// A sentence begins with a capital, unless it begins with the name of a file.
+const capital = (text) => (sound && text.startsWith(sound.name) ? text : text.charAt(0).toUpperCase() + text.slice(1));
 const seconds = (value) => `${value.toFixed(1)} s`;
 
 function trouble(text) {
@@ -270,7 +271,7 @@ function drawCurve() {
     path.setAttribute("class", name);
     return path;
   };
-  const loud = loudness.map((value, k) => `${k} ${(TALL * (1 - 0.9 * value)).toFixed(2)}`);
+  const loud = loudness.map((value, k) => `${k} ${(TALL * (1 - 0.9 * Math.sqrt(value))).toFixed(2)}`);
   svg.replaceChildren(
     line(`M0 ${TALL}L${loud.join("L")}L${last} ${TALL}Z`, "sound"),
     line(`M${opening.map((gap, k) => `${k} ${y(gap)}`).join("L")}`, "opening"),
