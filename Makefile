@@ -14,7 +14,7 @@ export DVC_NO_ANALYTICS ?= 1
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint docs flow ablate serve mlflow prefect lock newest audit clean
+.PHONY: help setup demo pictures test test-all lint docs flow ablate serve mlflow prefect lock newest audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ demo: setup ## the whole chain: a speaker made on the spot, training, scores, a 
 	$(BIN)/talkmesh sample
 	$(BIN)/python -m dvc repro
 	@$(BIN)/talkmesh scores
+
+pictures: setup ## the pictures of the README, from a finished make demo
+	$(BIN)/python docs/pictures.py
 
 test: setup lint ## what CI runs: ruff, mypy, every test but the slow ones, the whole DAG on tiny video too
 	$(BIN)/python -m pytest -m "not slow"

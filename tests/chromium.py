@@ -23,7 +23,10 @@ OPTIONS = (
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
     "--remote-debugging-port=0",
 )  # fmt: skip
-KEYS = {"ArrowLeft": 37, "ArrowRight": 39, " ": 32, "Backspace": 8, "a": 65, "b": 66}
+# 3D without a graphics card, and a microphone that beeps
+WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+KEYS = {"ArrowLeft": 37, "ArrowRight": 39, " ": 32, "Backspace": 8, "Home": 36, "a": 65, "b": 66}
 
 
 class Page:
@@ -88,19 +91,36 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Choose a file as in the dialogue of an input."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
+
+    def look(self, width: int, height: int, scheme: str = "light") -> None:
+        """Take another size of the window and light or dark."""
+        view = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.call("Emulation.setDeviceMetricsOverride", **view)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
     def picture(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
 
 @contextlib.contextmanager
-def browsing(profile: Path, size: tuple[int, int] = (1280, 860)) -> Iterator[Page]:
-    """Start a browser whose profile lies in the folder `profile`, and end it, with all that it started."""
+def browsing(
+    profile: Path, size: tuple[int, int] = (1280, 860), more: tuple[str, ...] = ()
+) -> Iterator[Page]:
+    """Start a browser whose profile lies in the folder `profile`, with `more` options, and end it, with all that it
+    started."""
     from websockets.sync.client import connect
 
     assert BROWSER is not None
     words = [
         BROWSER,
         *OPTIONS,
+        *more,
         f"--user-data-dir={profile}",
         f"--window-size={size[0]},{size[1]}",
         "about:blank",
@@ -119,8 +139,7 @@ def browsing(profile: Path, size: tuple[int, int] = (1280, 860)) -> Iterator[Pag
                 (url,) = [t["webSocketDebuggerUrl"] for t in json.load(reply) if t["type"] == "page"]
             with connect(url, max_size=None, open_timeout=PATIENCE, ping_interval=None) as socket:
                 page = Page(socket)
-                view = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
-                page.call("Emulation.setDeviceMetricsOverride", **view)
+                page.look(*size)
                 yield page
         finally:
             with contextlib.suppress(ProcessLookupError):

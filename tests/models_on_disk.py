@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from rigs import tiny_rig
+from talkmesh.animate import animate
 from talkmesh.bundle import Bundle, assemble, write_bundle
 from talkmesh.framing import Framing
-from talkmesh.models.head import Head, HeadConfig
+from talkmesh.models.head import Head, HeadConfig, write_head
 from talkmesh.models.regressor import Regressor, RegressorConfig
 from talkmesh.models.store import write_regressor, write_transcoder
 from talkmesh.rig import Rig, write_rig
@@ -32,20 +33,6 @@ def write_parts(root: Path) -> tuple[Path, Path, Path]:
     return root / "t", root / "g", root / "rig.npz"
 
 
-def write_speaking_bundle(root: Path, rig: Rig) -> Path:
-    """Write a bundle into ``root/bundle`` whose meshes are always such as shapes of `rig` can make."""
-    torch.manual_seed(0)
-    write_transcoder(root / "t", model_of(), FRAMING, 25.0)
-    regressor = Regressor(RegressorConfig("resnet18", 4, 0.0, 0, 0, 0, 0, 0), torch.from_numpy(rig.neutral))
-    drive = 0.02 * torch.rand(len(rig.names), regressor.vertices.in_features)
-    with torch.no_grad():
-        regressor.vertices.weight.copy_(torch.from_numpy(rig.deltas).reshape(len(rig.names), -1).T @ drive)
-    write_regressor(root / "g", regressor.eval(), rig.hash)
-    write_rig(root / "rig.npz", rig)
-    write_bundle(root / "bundle", root / "t", root / "g", root / "rig.npz")
-    return root / "bundle"
-
-
 def head_of() -> Head:
     torch.manual_seed(1)
     return Head(HEAD, CONFIG.code, torch.from_numpy(RIG.deltas)).eval()
@@ -53,6 +40,39 @@ def head_of() -> Head:
 
 def bundle_in(root: Path) -> Bundle:
     return assemble(*write_parts(root))
+
+
+def talking_bundle(root: Path, rig: Rig, fast: bool = False) -> Path:
+    """Write a bundle in `root` that moves `rig` visibly, by meshes that its shapes can make; return its folder."""
+    torch.manual_seed(0)
+    write_transcoder(root / "t", model_of(), FRAMING, 25.0)
+    regressor = Regressor(RegressorConfig("resnet18", 4, 0.0, 0, 0, 0, 0, 0), torch.from_numpy(rig.neutral))
+    shapes = torch.from_numpy(rig.deltas).reshape(len(rig.names), -1)
+    layer = regressor.vertices
+    with torch.no_grad():
+        layer.weight.copy_(shapes.T @ torch.rand(len(rig.names), layer.in_features))
+    parts = root / "t", root / "g", root / "rig.npz"
+    write_regressor(parts[1], regressor.eval(), rig.hash)
+    write_rig(parts[2], rig)
+    moved = torch.from_numpy(animate(assemble(*parts), sound(1.0)).vertices - rig.neutral).flatten(1)
+    weights = moved @ torch.linalg.pinv(shapes)
+    with (
+        torch.no_grad()
+    ):  # random pictures hardly differ: what they say is spread over the range of the shapes
+        spread = 0.4 / (weights - weights.mean(0)).abs().amax(0)
+        layer.weight.copy_(shapes.T @ (spread[:, None] * (torch.linalg.pinv(shapes).T @ layer.weight)))
+        layer.bias.add_((0.5 - spread * weights.mean(0)) @ shapes)
+    write_regressor(parts[1], regressor, rig.hash)
+    if fast:
+        head = Head(HEAD, CONFIG.code, torch.from_numpy(rig.deltas))
+        with torch.no_grad():
+            for part in head.layers:
+                if isinstance(part, torch.nn.Linear):
+                    part.weight.mul_(4)  # else random codes hardly move the face
+            head.layers[-1].bias.zero_()
+        write_head(root / "h", head.eval(), rig.hash)
+    write_bundle(root / "ours", *parts, root / "h" if fast else None, corpus="tests")
+    return root / "ours"
 
 
 def sound(seconds: float, seed: int = 0) -> np.ndarray:

@@ -7,19 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import models_on_disk
+from models_on_disk import talking_bundle
 from talkmesh import cli
 from talkmesh.curves import read_curves
 from talkmesh.export.command import planned
 from tiny_project import tiny_rig
 
-RIG = tiny_rig()
-
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose mesh is always one that the rig can make."""
-    return models_on_disk.write_speaking_bundle(tmp_path_factory.mktemp("bundle"), RIG)
+    return talking_bundle(tmp_path_factory.mktemp("bundle"), tiny_rig())
 
 
 def speak(path: Path, seconds: float = 1.0) -> Path:

@@ -10,7 +10,20 @@ import pytest
 from talkmesh import cli, needs
 
 COMMANDS = (
-    *("sample", "vocaset", "animate", "stream", "evaluate", "study", "scores", "doctor", "profile", "models"),
+    *(
+        "sample",
+        "vocaset",
+        "animate",
+        "stream",
+        "app",
+        "gallery",
+        "inspect",
+        "compare",
+        "evaluate",
+        "study",
+        "scores",
+    ),
+    *("doctor", "profile", "models"),
 )
 
 
@@ -71,6 +84,19 @@ def test_help_starts_within_twelve_times_a_bare_python() -> None:
         (["animate", ".", "-o", "out", "-o", "b", "--to", "glb"], "-o names one folder"),
         (["animate", "empty", "-o", "out", "--to", "glb"], "empty holds no sounds"),
         (["animate", "twice", "-o", "out", "--to", "glb"], "two sounds named a,"),
+        (["app", "--bundle", "nowhere"], "nowhere is no model bundle"),
+        (["app"], "no model in models/bundles: train one with `dvc repro`"),
+        (["app", "--mb", "0"], "--mb must be above 0"),
+        (["app", "--waiting", "0"], "--waiting and --kept must be 1 or more"),
+        (["gallery"], "models/bundles/ours is no model bundle"),
+        (["gallery", "--sentences", "0"], "--sentences must be 1 or more"),
+        (["inspect", "nowhere"], "nowhere is no model bundle"),
+        (["compare", "empty"], "needs two runs or more"),
+        (["compare", "empty", "twice"], "metrics.json not found"),
+        (
+            ["compare", "no_revision", "empty"],
+            "no_revision is no folder, no metrics.json and no git revision",
+        ),
         (["profile", "nowhere"], "no profile 'nowhere'"),
         (["scores"], "run `dvc repro` first"),
         (["sample", "--curves", "a.npz"], "--curves and --audio go together"),

@@ -37,7 +37,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project as the stages leave it, a model that animates, another character, and sounds."""
     root = tmp_path_factory.mktemp("project")
     rig = tiny_project.make(root)
-    bundle = models_on_disk.write_speaking_bundle(root, rig)
+    bundle = models_on_disk.talking_bundle(root, rig)
     for name in ("ours", "ours_anchored"):
         shutil.copytree(bundle, root / "models/bundles" / name)
     shutil.copy(root / "models/rigs/character.npz", root / "models/rigs/second.npz")

@@ -100,7 +100,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_the_numbers(wheel: Path) 
 def test_it_answers_and_animates_where_there_is_no_repository(programs: Path, tmp_path: Path) -> None:
     assert "talkmesh doctor" in run(programs, tmp_path, "--help")
     assert run(programs, tmp_path, "--version").startswith("talkmesh 0.")
-    bundle = models_on_disk.write_speaking_bundle(tmp_path, tiny_project.tiny_rig())
+    bundle = models_on_disk.talking_bundle(tmp_path, tiny_project.tiny_rig())
     words = [
         "animate",
         str(voice(tmp_path / "line.wav")),
@@ -144,7 +144,7 @@ def test_it_works_with_nothing_but_what_it_asks_for(wheel: Path, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert "talkmesh doctor" in run(fresh / "bin", tmp_path, "--help")
     run(fresh / "bin", tmp_path, "sample", "--first")
-    bundle = models_on_disk.write_speaking_bundle(tmp_path, tiny_project.tiny_rig())
+    bundle = models_on_disk.talking_bundle(tmp_path, tiny_project.tiny_rig())
     words = [
         "animate",
         str(voice(tmp_path / "line.wav")),

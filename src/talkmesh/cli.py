@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from talkmesh import viewing
 from talkmesh.errors import TalkmeshError
 from talkmesh.export import command as speech
 from talkmesh.study import command as study
@@ -22,6 +23,8 @@ From nothing to a talking face, in the project's folder:
 With a trained model:
   talkmesh animate line.wav -o line.mp4  let the character say it; also .glb, .usdc, .csv, .npz, a folder of OBJ
   talkmesh stream < line.wav             the same while the sound comes in
+  talkmesh app                           the same on a local web page: record or drop a sound, see it in 3D
+  talkmesh gallery, inspect, compare     a sheet to look at; what a model is; scores of runs beside each other
 Meshes of another method:
   talkmesh evaluate --help               the same metrics for any (frames, V, 3) files
 People's judgement:
@@ -189,6 +192,7 @@ def parser() -> argparse.ArgumentParser:
         "--bundle", type=Path, default=Path("models/bundles/ours"), metavar="FOLDER",
         help="the trained model (default: %(default)s)",
     )  # fmt: skip
+    viewing.add_commands(command)
     command("scores", _scores, "print the scores of the last run, and where to look")
     evaluate = command("evaluate", _evaluate, "score meshes of any method, yours or another's", EVALUATE)
     evaluate.add_argument("--predictions", type=Path, metavar="DIR", required=True, help="what is scored")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,51 @@ def table(metrics: dict[str, Any], columns: Sequence[str] = COLUMNS) -> str:
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
     return "\n".join(lines)
+
+
+def side_by_side(sources: Mapping[str, dict[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
+    """Return the scores of several runs by name as one table, the runs of a method below each other, and what each was
+    measured on.
+
+    Raises
+    ------
+    TalkmeshError
+        If one of them is not of this version.
+    """
+    try:
+        methods = [list(metrics["methods"]) for metrics in sources.values()]
+        rows = {
+            f"{method} ({name})": metrics["methods"][method]
+            for method in dict.fromkeys(m for of_one in methods for m in of_one)
+            for name, metrics in sources.items()
+            if method in metrics["methods"]
+        }
+    except (KeyError, TypeError):
+        raise TalkmeshError(
+            "one of these is no metrics.json of this version: run `dvc repro report`"
+        ) from None
+    told = [f"{name}: {heading(metrics)}" for name, metrics in sources.items()]
+    if len({str(metrics.get("measured_on")) + heading(metrics) for metrics in sources.values()}) > 1:
+        told.append(
+            "They are not measured on the same: means of different clips or rigs say little beside each other."
+        )
+    return "\n".join([*told, "", table({"methods": rows}, columns)])
+
+
+def read_source(name: str) -> dict[str, Any]:
+    """Return the scores of a project's folder, of a metrics.json, or of a git revision of this project."""
+    path = Path(name)
+    if path.is_dir():
+        return read_json(path / METRICS)  # type: ignore[no-any-return]
+    if path.exists() or path.suffix == ".json":
+        return read_json(path)  # type: ignore[no-any-return]
+    shown = subprocess.run(["git", "show", f"{name}:./{METRICS}"], capture_output=True, text=True)
+    if shown.returncode:
+        raise TalkmeshError(
+            f"{name} is no folder, no metrics.json and no git revision that holds {METRICS}: commit that file after "
+            "`dvc repro` to compare with it later"
+        )
+    return json.loads(shown.stdout)  # type: ignore[no-any-return]
 
 
 def means(metrics: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -85,10 +132,11 @@ def show(path: Path = METRICS) -> str:
 def _row(name: str, result: dict[str, Any], columns: Sequence[str]) -> list[str]:
     if "skipped" in result:
         return [name, f"skipped: {result['skipped']}", *[""] * (len(columns) - 1)]
-    return [name, *(_cell(result.get(column)) for column in columns)]
+    return [name, *(cell(result.get(column)) for column in columns)]
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Return a score with its interval as text; a dash where there is none."""
     mean = value.get("mean") if isinstance(value, dict) else value
     if mean is None:
         return "-"

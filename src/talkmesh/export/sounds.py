@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from talkmesh.animate import animate
+from talkmesh.animate import Animation, animate
 from talkmesh.bundle import Bundle, load
 from talkmesh.errors import TalkmeshError
 from talkmesh.export.character import Onto, carried
@@ -94,23 +94,38 @@ def animate_file(
     check_outputs(outputs)
     opened = bundle if isinstance(bundle, Bundle) else load(bundle)
     with tqdm(total=1 + len(outputs), desc=Path(sound).name, unit="file", leave=False, disable=None) as bar:
-        animation = animate(opened, read_audio(sound))
-        vertices, fps, rig = animation.vertices, animation.fps, opened.rig
-        if character is not None:
-            vertices, rig = carried(vertices, rig, character), character.rig
-        vertices, fps = controlled(vertices, fps, rig, how or Controls())
+        vertices, fps, rig = performed(
+            animate(opened, read_audio(sound)), opened.rig, how or Controls(), character
+        )
         bar.update()
         files = []
-        for file in _written(outputs, vertices, fps, rig, sound):
+        for file in write_outputs(outputs, vertices, fps, rig, sound):
             files.append(file)
             bar.update()
     return Spoken(str(sound), rig.name, len(vertices), fps, len(vertices) / fps, tuple(files))
 
 
-def _written(
+def performed(
+    animation: Animation, rig: Rig, how: Controls, character: Onto | None
+) -> tuple[np.ndarray, float, Rig]:
+    """Return the motion (T, V, 3) of a model with `rig` as the user wants it, its frames a second, and whose it is."""
+    vertices = animation.vertices
+    if character is not None:
+        vertices, rig = carried(vertices, rig, character), character.rig
+    return *controlled(vertices, animation.fps, rig, how), rig
+
+
+def write_outputs(
     outputs: Sequence[str | Path], vertices: np.ndarray, fps: float, rig: Rig, sound: str | Path
 ) -> Iterator[Written]:
-    """Write one output after the other and yield what it is; shapes are found once for all."""
+    """Write one output after the other and yield what it is; shapes are found once for all.
+
+    Parameters
+    ----------
+    outputs : of the kinds that their suffixes name
+    vertices : (T, V, 3) in mm of `rig`
+    sound : file whose sound goes into a video
+    """
     shapes: Shapes | None = None
     for path in map(Path, outputs):
         kind, error, count, more = kind_of(path), None, None, None

@@ -111,11 +111,11 @@ def _mesh(stage: Any, path: Any, rig: Rig) -> Any:
     mesh.CreateExtentAttr(UsdGeom.PointBased.ComputeExtent(points))
     mesh.CreateDoubleSidedAttr(True)
     colours = mesh.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex)
-    colours.Set(Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(linear(_painted(rig)), np.float32)))
+    colours.Set(Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(linear(painted(rig)), np.float32)))
     return mesh
 
 
-def _painted(rig: Rig) -> np.ndarray:
+def painted(rig: Rig) -> np.ndarray:
     """Return the colours (V, 3) of a rig, sRGB, with what its texture has at each vertex."""
     if rig.uv is None or rig.texture is None:
         return rig.colours

@@ -10,13 +10,10 @@ from talkmesh.study.answers import Answer, Answers
 from talkmesh.study.design import TEXTS, Question
 from talkmesh.study.folder import Shown
 from talkmesh.study.pairs import Side, Trial, ordered
+from talkmesh.web import Refused
 
 SIDES: tuple[Side, ...] = get_args(Side)
 LONGEST = 24 * 3600.0  # seconds to an answer beyond which a clock is wrong
-
-
-class Refused(Exception):
-    """The page asked for something that does not exist, or answered something that was not asked."""
 
 
 @dataclass(frozen=True)
