@@ -265,7 +265,7 @@ def test_the_stages_go_through_with_several_speakers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TALKMESH_TRACKING", "off")
     numbers = params.merged(params.read(ROOT / "params.yaml"), {
-        "crop": {"size": film.SIZE, "mouth_widths": 2.0},
+        "crop": {"pixels": film.SIZE, "mouth_widths": 2.0},
         "transcoder": {"start": "nowhere", "speakers": list(TWO)},
         "pseudo": {"methods": {"pseudo": "full"}}, "animated": {"ours": "full"},
     })  # fmt: skip

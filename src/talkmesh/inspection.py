@@ -28,7 +28,11 @@ def described(folder: Path) -> dict[str, Any]:
     rig = read_rig(folder / "rig.npz")
     sees, places = (read_json(folder / part / "config.json") for part in ("transcoder", "regressor"))
     try:
-        model, pixels, network = sees["config"], sees["extra"]["framing"]["pixels"], places["config"]["network"]
+        model, pixels, network = (
+            sees["config"],
+            sees["extra"]["framing"]["pixels"],
+            places["config"]["network"],
+        )
         hears, code = model["speech"]["front_end"] if model["with_speech"] else "nothing", model["code"]
     except (KeyError, TypeError) as error:
         raise TalkmeshError(f"{folder}: config.json lacks {error}; copy the bundle again") from None
