@@ -74,8 +74,10 @@ def test_the_hash_of_the_test_set_follows_truth_and_sound_only(
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Judged test clips and a bundle, in a project of its own."""
     (tmp_path / ".dvc").mkdir()
-    for name in ("MLFLOW_TRACKING_URI", tracking.PARENT, tracking.SWITCH, "DVC_ROOT", "DVC_STAGE"):
+    for name in (tracking.PARENT, tracking.SWITCH, "DVC_ROOT", "DVC_STAGE"):
         monkeypatch.delenv(name, raising=False)
+    # MLflow sets it, too: only what was set here before is taken back afterwards
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(Path(__file__).parents[1])
     tiny_project.make(tmp_path)
