@@ -175,7 +175,8 @@ def test_a_second_repro_does_nothing_and_an_edit_remakes_only_what_it_changes(pr
     (project / "params.yaml").write_text(yaml.safe_dump(numbers, sort_keys=False))
     said = repro(project, "--dry")
     ran = {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")}
-    assert ran == {f"evaluate@{m}" for m in numbers["methods"]} | {"report", "champion"}
+    # what comes after them reads what they write, and a dry run writes nothing
+    assert ran == {f"evaluate@{m}" for m in numbers["methods"]} | {"report"}
 
 
 def test_the_second_topology_goes_the_same_way_and_is_judged_on_sound_it_never_saw(project):
