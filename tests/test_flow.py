@@ -335,7 +335,7 @@ def test_ablations_run_beside_the_folder_and_are_compared(
     dvc = [sys.executable, "-m", "dvc"]
     shown = subprocess.run([*dvc, "exp", "show", "--csv"], capture_output=True, text=True, check=True).stdout
     found = {row["Experiment"]: row for row in csv.DictReader(io.StringIO(shown))}
-    assert found["larger"]["ours.lve_mm.mean"] == "2.0"
+    assert found["larger"]["methods.ours.lve_mm.mean"] == "2.0"
     (project / "params.yaml").write_text(before.replace("step: 1", "step: 3"))
     subprocess.run([*dvc, "repro"], check=True)
     assert (
