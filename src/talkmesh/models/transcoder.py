@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from talkmesh.errors import TalkmeshError
 from talkmesh.models.images import disturb, luminance, match_colours
 from talkmesh.models.perceptual import Network, PerceptualLoss
 from talkmesh.models.speech import SpeechConfig, SpeechEncoder
@@ -61,6 +62,13 @@ class TranscoderConfig:
     disturb: float
     code_noise: tuple[float, float]
     speech: SpeechConfig
+
+    def __post_init__(self) -> None:
+        for name, widths in (("code", (self.code,)), ("encoder", self.encoder), ("decoder", self.decoder)):
+            if not 0 < len(widths) <= 12 or not all(0 < width <= 65_536 for width in widths):
+                raise TalkmeshError(
+                    f"transcoder.{name} must be 1 to 12 widths of 1 to 65536; got {widths}"[:200]
+                )
 
 
 class VisualEncoder(nn.Module):
