@@ -11,7 +11,7 @@ export DVC_NO_ANALYTICS ?= 1
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint flow ablate serve mlflow prefect lock clean
+.PHONY: help setup demo test test-all fuzz lint flow ablate serve mlflow prefect lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: setup lint ## what CI runs: ruff, mypy, every test but the slow ones, the 
 
 test-all: setup lint ## the slow tests too: whole heads, kept packages, the corpora in TALKMESH_SHARED
 	$(BIN)/python -m pytest
+
+fuzz: setup ## COUNT damaged and hostile files (10000) through every loader; failures are kept in work/fuzz
+	$(BIN)/python -m benchmarks.fuzz --count $(or $(COUNT),10000)
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

@@ -32,11 +32,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp{os.getpid()}.{path.name}")
+    temporary, former = (path.with_name(f".tmp{os.getpid()}{x}.{path.name}") for x in ("", "former"))
     try:
         yield temporary
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            os.replace(path, former)  # a kill while it is removed must not leave half of it under its name
         os.replace(temporary, path)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -45,10 +45,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
             ) from error
         raise
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        if former.exists() and not path.exists():
+            os.replace(former, path)
+        for left in (temporary, former):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def clear_leftovers(folder: Path) -> None:
