@@ -29,11 +29,7 @@ def read(path: str | Path = PARAMS) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TalkmeshError(f"{path} not found: run this from the folder that holds it") from None
-    except (
-        yaml.YAMLError,
-        ValueError,
-        RecursionError,
-    ) as error:  # ValueError: no UTF-8, a date that never was
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, an impossible date
         raise TalkmeshError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise TalkmeshError(f"{path} must hold sections, one per stage; found {type(values).__name__}")

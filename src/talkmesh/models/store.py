@@ -38,7 +38,7 @@ def read_transcoder(folder: Path) -> tuple[Transcoder, Framing, float]:
     config, extra, weights = read_model(folder, TranscoderConfig)
     made = params.build(_Made, extra, f"{folder}/config.json: extra")
     own = config
-    if config.speech.front_end == "wav2vec2":
+    if config.with_speech and config.speech.front_end == "wav2vec2":
         check_front_end(folder / FRONT_END)
         speech = dataclasses.replace(config.speech, checkpoint=str(folder / FRONT_END))
         own = dataclasses.replace(config, speech=speech)
