@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import gltf_file
-from fuzz import seeds, targets
+from fuzz import footage, seeds, targets
 from fuzz.arrays import bomb
 from talkmesh import contracts, curves, files, media, params, profile, unpickle, vocaset
 from talkmesh.errors import LONGEST, TalkmeshError
@@ -224,7 +224,7 @@ def test_numbers_that_are_none(value: object) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("x.TextGrid", seeds.TEXTGRID.replace("size = 2", "size = -2")),  # it went back, and round for ever
+        ("x.TextGrid", footage.TEXTGRID.replace("size = 2", "size = -2")),  # it went back, and round for ever
         ("x.srt", "9" * 400 + ":00:00,0 --> 00:00:01,0\nx\n"),
         ("x.csv", "0,1," + "x" * 200_000),
         ("x.txt", "nan\tnan\tx\n"),
@@ -377,7 +377,7 @@ def test_rates_of_sound_that_cannot_be(rate: object, tmp_path: Path) -> None:
     (given / "raw_audio_fixed.pkl").write_bytes(pickle.dumps(sounds, 2))
     data = vocaset.open_vocaset(given)
     refused(lambda: data.sound(subject, "sentence00"), f"the sound of {subject} sentence00 is broken")
-    wav = seeds.sounds()[0]["a.wav"]
+    wav = footage.sounds()[0]["a.wav"]
     if isinstance(rate, int):
         (tmp_path / "a.wav").write_bytes(wav[:24] + struct.pack("<I", rate) + wav[28:])
         refused(lambda: media.read_audio(tmp_path / "a.wav"), r"a\.wav")

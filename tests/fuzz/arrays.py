@@ -68,7 +68,9 @@ def array(rng: Random, value: np.ndarray) -> Any:
     if value.dtype.kind in "fiu" and value.size:
         out = value.copy()
         for _ in range(rng.choice([1, 3, 100])):
-            limits = [0.0, 1.0] if out.dtype.kind == "f" else [np.iinfo(out.dtype).max, np.iinfo(out.dtype).min]
+            limits = (
+                [0.0, 1.0] if out.dtype.kind == "f" else [np.iinfo(out.dtype).max, np.iinfo(out.dtype).min]
+            )
             out.flat[rng.randrange(out.size)] = rng.choice(
                 [*limits, *(FLOATS if out.dtype.kind == "f" else ())]
             )

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fuzz import seeds
+from fuzz import footage, seeds
 from fuzz.mutations import Files
 from talkmesh import (
     baselines,
@@ -223,7 +223,7 @@ def manifest(given: Path, out: Path) -> None:
 
 def bundle(given: Path, out: Path) -> None:
     opened: Bundle = load(given)
-    made = opened.animate(seeds.noise(0.2))
+    made = opened.animate(footage.noise(0.2))
     write_animation_npz(out / "a.npz", made.vertices, made.fps, opened.rig)
 
 
@@ -280,10 +280,10 @@ def wholes() -> list[Files]:
 
 
 TARGETS: dict[str, Target] = {
-    "video": Target(seeds.videos, video, 5),
-    "sound": Target(seeds.sounds, sound, 6),
-    "piped": Target(seeds.piped, piped, 2),
-    "transcript": Target(seeds.transcripts, transcript, 8),
+    "video": Target(footage.videos, video, 5),
+    "sound": Target(footage.sounds, sound, 6),
+    "piped": Target(footage.piped, piped, 2),
+    "transcript": Target(footage.transcripts, transcript, 8),
     "rig": Target(seeds.rigs, rig_npz, 8),
     "obj": Target(seeds.objs, rig_obj, 6),
     "gltf": Target(seeds.gltfs, rig_gltf, 12),
