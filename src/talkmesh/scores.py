@@ -78,16 +78,16 @@ def read_source(name: str) -> dict[str, Any]:
     """Return the scores of a project's folder, of a metrics.json, or of a git revision of this project."""
     path = Path(name)
     if path.is_dir():
-        return read_json(path / METRICS)  # type: ignore[no-any-return]
+        return read_json(path / METRICS)
     if path.exists() or path.suffix == ".json":
-        return read_json(path)  # type: ignore[no-any-return]
+        return read_json(path)
     shown = subprocess.run(["git", "show", f"{name}:./{METRICS}"], capture_output=True, text=True)
     if shown.returncode:
         raise TalkmeshError(
             f"{name} is no folder, no metrics.json and no git revision that holds {METRICS}: commit that file after "
             "`dvc repro` to compare with it later"
         )
-    return json.loads(shown.stdout)  # type: ignore[no-any-return]
+    return json.loads(shown.stdout)
 
 
 def means(metrics: dict[str, Any]) -> dict[str, dict[str, float]]:
