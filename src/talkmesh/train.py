@@ -276,6 +276,13 @@ class _State:
                 _, i, key = name.split(".", 2)
                 moments.setdefault(int(i), {})[key] = value
         optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+        for (
+            parameter,
+            own,
+        ) in optimiser.state.items():  # a fused step goes through memory: moments lie as weights do
+            for key, value in own.items():
+                if value.shape == parameter.shape:
+                    own[key] = torch.zeros_like(parameter).copy_(value)
         self.best, self.worse = float(metadata["best"]), int(metadata["worse"])
         self.curves = [row for row in read_curves(self.curves_path) if row[0] <= step]
         logger.info("going on from step %d of %s", step, self.path)
