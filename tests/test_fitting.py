@@ -50,7 +50,6 @@ def test_the_character_does_what_the_speaker_does_seen_and_heard(root, models):
     every, truth = np.arange(film.FRAMES), film.opening(3)
     assert np.corrcoef(shown(seen, seen_offsets(seen, clip, every)), truth)[0, 1] > 0.85
     got = shown(heard, heard_offsets(heard, clip, every))
-    print("R", np.corrcoef(got, truth)[0, 1])
     assert np.corrcoef(got, truth)[0, 1] > 0.7
 
 

@@ -276,10 +276,8 @@ class _State:
                 _, i, key = name.split(".", 2)
                 moments.setdefault(int(i), {})[key] = value
         optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-        for (
-            parameter,
-            own,
-        ) in optimiser.state.items():  # a fused step goes through memory: moments lie as weights do
+        # moments have to lie in memory as the weights do (channels-last): a fused step goes through both in order
+        for parameter, own in optimiser.state.items():
             for key, value in own.items():
                 if value.shape == parameter.shape:
                     own[key] = torch.zeros_like(parameter).copy_(value)
