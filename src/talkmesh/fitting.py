@@ -152,10 +152,8 @@ def fit_transcoder(
         rate = 1.0 if name.startswith("speech.") else stage.image_rate
         return rate if name.startswith(("real.", "others.")) else rate * stage.shared_rate
 
-    for (
-        name,
-        parameter,
-    ) in model.named_parameters():  # what is fixed costs no gradient, and weighs in no clipping
+    # what is fixed costs no gradient, and weighs in no clipping
+    for name, parameter in model.named_parameters():
         parameter.requires_grad_(parameter.requires_grad and rate_of(name) > 0)
 
     def picture(candidate: nn.Module) -> np.ndarray:
