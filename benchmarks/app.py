@@ -30,7 +30,7 @@ RATE, ROUNDS, POLL_S = 48_000, 3, 0.05
 
 
 def call(server: Server, method: str, path: str, body: bytes | None = None) -> bytes:
-    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=600)
+    connection = http.client.HTTPConnection(str(server.server_address[0]), server.server_port, timeout=600)
     connection.request(method, path, body)
     reply = connection.getresponse()
     found = reply.read(1 << 16) if path.endswith("motion.bin") else reply.read()

@@ -110,7 +110,7 @@ def bundle_of(values: dict[str, Any], size: int, vertices: int) -> Bundle:
     )
     for network in (transcoder, regressor):
         network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Bundle(transcoder, regressor, rig, Framing(size, 1.9, 0.5, True), FPS, head.eval())
+    return Bundle(transcoder, regressor, rig, Framing(size, 1.9, 0.5, True), FPS, head=head.eval())
 
 
 def ours(bundle: Bundle, fed: np.ndarray, fast: bool) -> int:

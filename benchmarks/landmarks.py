@@ -53,7 +53,7 @@ def bare(path: Path) -> int:
 
 def draw_corpus(folder: Path) -> list[Path]:
     """Write clips of the rendered head, moving its jaw and turning, as `segment` would."""
-    from talkmesh import render
+    from talkmesh import light, render
     from talkmesh.rig import anny
 
     rig = anny.load(anny.Identity(), anny.Look())
@@ -66,7 +66,7 @@ def draw_corpus(folder: Path) -> list[Path]:
         turn = 0.2 * np.sin(k / 9)
         matrix = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
         vertices = (rig.vertices(pose) - middle) @ matrix.T
-        colours = render.shade(render.vertex_normals(vertices, rig.faces), rig.colours)
+        colours = light.shade(render.vertex_normals(vertices, rig.faces), rig.colours)
         images.append(render.render(vertices, rig.faces, colours, projection, (SIZE, SIZE)))
     for clip in range(CLIPS):
         frames = [
@@ -82,7 +82,8 @@ def draw_corpus(folder: Path) -> list[Path]:
 def rounds(videos: list[Path], workers: int, repeats: int) -> dict[str, float]:
     """Measure both sides in turn; return rates in frames a second and their ratio (medians over rounds)."""
     frames = sum(1 for video in videos for _ in media.video_frames(video, 25))
-    ours, theirs = [], []
+    ours: list[float] = []
+    theirs: list[float] = []
     bare_pool = Parallel(n_jobs=workers)
     for k in range(repeats + 1):  # the first round starts processes and networks, and is not counted
         work = Path(tempfile.mkdtemp(prefix="talkmesh-"))

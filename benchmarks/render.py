@@ -93,7 +93,8 @@ def ours(rig: Rig) -> Side:
 
 def usual_loop(rig: Rig) -> Side:
     """The loop of FaceFormer's demo.py, but for the OffscreenRenderer, which it makes anew for each frame."""
-    pyrender = opengl.pyrender
+    import pyrender  # after talkmesh.opengl, which says how it reaches the device
+
     offscreen = opengl.renderer()
     kept, plain = offscreen._renderer, pyrender.renderer.Renderer(SIZE, SIZE)
     scale = SIZE / 2 / whole_face(rig, SIZE)[0, 0]
@@ -127,10 +128,9 @@ def usual_loop(rig: Rig) -> Side:
 
 def bare_opengl(rig: Rig) -> tuple[Side, Side]:
     """Return the side that counts everything, and one that draws and reads back the neutral face alone."""
-    context = moderngl.create_standalone_context(
-        backend="egl", device_index=int(os.environ.get("EGL_DEVICE_ID", "0"))
-    )
-    program = context.program(*shaders())
+    egl: dict[str, Any] = {"backend": "egl", "device_index": int(os.environ.get("EGL_DEVICE_ID", "0"))}
+    context = moderngl.create_standalone_context(**egl)
+    program: Any = context.program(*shaders())
     program["P"].write(orthographic(whole_face(rig, SIZE), SIZE, SIZE).T.astype("f4").tobytes())
     for name in ("V", "M"):
         program[name].write(np.eye(4, dtype="f4").tobytes())

@@ -81,15 +81,15 @@ def write_project(methods: list[str], rig: Rig, config: SampleConfig) -> int:
     picture = np.zeros((64, 64, 3), np.uint8)
     renders = Renders(picture[None], np.zeros((1, len(rig.names))), picture, camera)
     contracts.write_renders(renders, contracts.RENDERS / TRACK.name)
-    rows, crops = [], []
-    for clip, weights in sentences(config).items():
+    rows, crops, spoken = [], [], sentences(config)
+    for clip, weights in spoken.items():
         write_clip(clip, weights, rig, camera)
         row = dict.fromkeys(contracts.CLIP_COLUMNS, "") | {"clip": clip, "speaker": "a", "split": "test"}
         rows.append(row | {"start_s": 0.0, "end_s": len(weights) / 25, "fps": 25.0, "frames": len(weights)})
         crops.append(dict.fromkeys(contracts.CROP_COLUMNS, 0) | {"clip": clip, "dropped_why": ""})
     contracts.write_clips(pd.DataFrame(rows, columns=list(contracts.CLIP_COLUMNS)))
     contracts.write_crop_table(pd.DataFrame(crops, columns=list(contracts.CROP_COLUMNS)))
-    contracts.write_speakers({"a": Speaker(rows[0]["clip"], 0, 64 / 1.9)})
+    contracts.write_speakers({"a": Speaker(next(iter(spoken)), 0, 64 / 1.9)})
     for method in methods:
         link_folder(contracts.PREDICTIONS / TRUE, contracts.PREDICTIONS / method)
     return sum(int(row["frames"]) for row in rows)

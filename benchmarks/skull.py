@@ -110,7 +110,7 @@ def measure(frames: list[np.ndarray], crops: contracts.Crops, mouth_px: float) -
     source = apply(back, crops.landmarks[good].astype(float))
     seen = [frames[k] for k in good]
     fine = max(FINE, round(1 / float(np.hypot(*after[0, :, 0]))))  # no coarser than the film
-    result = {}
+    result: dict[str, float] = {}
     for when, transforms in (("before", np.repeat(after[:1], len(after), 0)), ("after", after)):
         points = apply(transforms, source)
         for name, ids in (("landmarks", DRIVING), ("other_landmarks", OTHERS)):
@@ -118,8 +118,8 @@ def measure(frames: list[np.ndarray], crops: contracts.Crops, mouth_px: float) -
                 f"{name}_{when}_spread_px": spread(points[:, ids]),
                 f"{name}_{when}_step_px": step(points[:, ids]),
             }
-        for name, ids in PARTS.items():
-            middles = np.median(points[:, ids], axis=0)
+        for name, part in PARTS.items():
+            middles = np.median(points[:, part], axis=0)
             patches = [patches_of(seen, transforms, m, PATCH * mouth_px, fine) for m in middles]
             places = np.stack([displacements(p) for p in patches], 1) / fine
             whole = places[np.isfinite(places).all((1, 2))]

@@ -28,7 +28,7 @@ def cache(folder: Path) -> dict[str, Any]:
     target.unlink()
     toy.dvc(folder, "repro")
     handed_out = bool(wrong(folder, stages))
-    found = {"handed_out_by_repro": handed_out}
+    found: dict[str, Any] = {"handed_out_by_repro": handed_out}
     if handed_out:
         done = subprocess.run(
             [sys.executable, "-m", "flows.cache"],
