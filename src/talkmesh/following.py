@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from talkmesh.domains import Clip, Real, seen_offsets
+from talkmesh.models.closures import Closures, importance
 from talkmesh.models.speech import SpeechEncoder
 from talkmesh.models.transcoder import Transcoder
 from talkmesh.sampler import Sampler
@@ -49,37 +50,33 @@ def follow(
     """Let the model's E_A learn its codes (eq. 3) for `stage.alone` steps; of its other parts nothing moves.
 
     Validated on the clips of `held_out`: the squared distance of the codes in units of their variance, 1 where E_A
-    knows no more than their mean.
+    knows no more than their mean. Closed lips count more in both (`models.closures`).
     """
     encoder, device = model.speech, device_of(stage.train)
     assert encoder is not None
-    wanted = [offsets(model, clip) for clip in sampler.real.clips]
-    encoder.measure(torch.cat([codes[good] for codes, good in wanted]))
+    closures = model.config.closures
+    wanted = [_wanted(model, clip) for clip in sampler.real.clips]
+    encoder.measure(torch.cat([codes[good] for codes, good, _ in wanted]))
     if not stage.alone:
         return
-    known = [(clip, *offsets(model, clip)) for clip in held_out.clips]
+    known = [(clip, _wanted(model, clip)) for clip in held_out.clips]
 
     def losses(rng: np.random.Generator, part: float) -> dict[str, Tensor]:
         fed, places = sampler.heard(rng)
         told = encoder(fed.to(device), sampler.window).float()
-        errors = []
-        for row, (index, start) in zip(told, places, strict=True):
-            codes, good = (x[start : start + sampler.window] for x in wanted[index])
-            errors.append(_error(encoder, row, codes, good))
-        return {"codes": torch.cat(errors).mean()}
+        parts = [
+            (row, *(x[start : start + sampler.window] for x in wanted[index]))
+            for row, (index, start) in zip(told, places, strict=True)
+        ]
+        return {"codes": _error(encoder, parts, closures)}
 
     def validate(candidate: nn.Module) -> dict[str, float]:
         assert isinstance(candidate, SpeechEncoder)
-        errors = [
-            _error(
-                candidate,
-                candidate(torch.from_numpy(clip.speech)[None].to(device), len(codes))[0],
-                codes,
-                good,
-            )
-            for clip, codes, good in known
+        parts = [
+            (candidate(torch.from_numpy(clip.speech)[None].to(device), len(told[0]))[0], *told)
+            for clip, told in known
         ]
-        return {"score": float(torch.cat(errors).mean())}
+        return {"score": float(_error(candidate, parts, closures))}
 
     train = replace(stage.train, steps=stage.alone, validate_every=max(stage.alone // VALIDATIONS, 1))
     fit(encoder, losses, validate, train, work, Aside(log, "alone"), "E_A alone")
@@ -96,7 +93,17 @@ def offsets(model: Transcoder, clip: Clip) -> tuple[Tensor, Tensor]:
     return codes, torch.from_numpy(clip.good).to(codes.device)
 
 
-def _error(encoder: SpeechEncoder, told: Tensor, codes: Tensor, good: Tensor) -> Tensor:
-    """Return the squared distances (N,) of the good frames, as a share of the codes' variance; what lies past the end
-    of the clip is left out."""
-    return ((told[: len(codes)] - codes)[good] / encoder.spread).square().mean(1)
+def _wanted(model: Transcoder, clip: Clip) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what E_A is to say (T, C), which frames are good (T,), and their lip shapes (T, 2)."""
+    codes, good = offsets(model, clip)
+    return codes, good, torch.from_numpy(clip.shapes).to(codes.device)
+
+
+def _error(
+    encoder: SpeechEncoder, parts: list[tuple[Tensor, Tensor, Tensor, Tensor]], closures: Closures
+) -> Tensor:
+    """Return the mean squared distance of the good frames of all parts (told, codes, good, lip shapes), as a share of
+    the codes' variance; what is told past the end of a clip is left out."""
+    errors = [((told[: len(c)] - c)[good] / encoder.spread).square().mean(1) for told, c, good, _ in parts]
+    shapes = torch.cat([shapes[good] for _, _, good, shapes in parts])
+    return (torch.cat(errors) * importance(shapes, closures)).mean()

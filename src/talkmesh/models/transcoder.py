@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from talkmesh.errors import TalkmeshError
+from talkmesh.models.closures import Closures, importance
 from talkmesh.models.images import disturb, luminance, match_colours
 from talkmesh.models.perceptual import Network, PerceptualLoss
 from talkmesh.models.speech import SpeechConfig, SpeechEncoder
@@ -41,14 +42,15 @@ class Weights:
 
 @dataclass(frozen=True)
 class TranscoderConfig:
-    """code : size of a code, 512 in the paper; encoder : channels of E_V, one a halving; decoder : channels of D_R
-    and D_S, one a doubling; with_speech : false trains E_V, D_R and D_S alone (`image_only`, the first stage of the
-    three-stage method); deneutral : offset codes (eq. 1) or raw ones; neutral_gradient : gradients flow through the
-    neutral codes; norm : reading of the paper's ||.||_2 for pixels; mouth_weight : extra weight of pixels at the
-    mouth; cf_detach : E_A follows E_V and not the reverse; ccl_offset : compare offset codes in eq. 4 in place of
-    the raw ones; disturb : strength of the random changes of E_V's input; code_noise : noise on the offset codes that
-    decoders learn from, in units of the codes' spread, at the beginning and at the end of training (not in the paper:
-    it keeps D_S on the character's own expressions when it is given the speaker's; less of it lets detail come)."""
+    """code : size of a code, 512 in the paper; encoder : channels of E_V, one a halving; decoder : channels of D_R and
+    D_S, one a doubling; with_speech : false trains E_V, D_R and D_S alone (`image_only`, the first stage of the
+    three-stage method); deneutral : offset codes (eq. 1) or raw ones; neutral_gradient : gradients flow through
+    the neutral codes; norm : reading of the paper's ||.||_2 for pixels; mouth_weight : extra weight of pixels
+    at the mouth; closures : see `closures`; cf_detach : E_A follows E_V and not the reverse; ccl_offset :
+    compare offset codes in eq. 4 in place of the raw ones; disturb : strength of the random changes of E_V's
+    input; code_noise : noise on the offset codes that decoders learn from, in units of the codes' spread, at
+    the beginning and at the end of training (not in the paper: it keeps D_S on the character's own expressions
+    when it is given the speaker's; less of it lets detail come)."""
 
     code: int
     encoder: tuple[int, ...]
@@ -60,6 +62,7 @@ class TranscoderConfig:
     perceptual: Network
     weights: Weights
     mouth_weight: float
+    closures: Closures
     cf_detach: bool
     ccl_offset: bool
     disturb: float
@@ -325,7 +328,8 @@ class TranscoderLoss(nn.Module):
                 target = model.encoder(by_speaker(model.look, batch.real, counts)).float() - own(counts)
             # eq. 3; z_A - z_R is the same with and without the neutral code that both contain. Relative to the
             # spread of the codes: else both sides can shrink the codes to please this term
-            terms["cf"] = w.cf * distance(offset, target, "mse") / spread
+            counting = importance(batch.real_shapes, c.closures)[:, None]
+            terms["cf"] = w.cf * distance(offset, target, "mse", counting) / spread
             heard = offset[batch.decoded]
             spoken = by_speaker(lambda z, speaker: model.decoders[speaker](z), heard, few)
             terms["cs"] = w.cs * distance(spoken, shown, c.norm, self.pixels)
