@@ -24,7 +24,7 @@ CONFIG = t.TranscoderConfig(
     perceptual="none",
     weights=t.Weights(1.0, 0.0, 1.0, 1.0, 1.0, 0.0),
     mouth_weight=0.0,
-    closures=Closures(0.5, 3.0),
+    closures=Closures(0.03, 0.3, 1.0),
     cf_detach=False,
     ccl_offset=False,
     disturb=0.0,
@@ -53,6 +53,9 @@ def batch_of() -> t.Batch:
         torch.tensor([0, 4, 9, 1, 2, 3]),
         10,
         torch.rand(2, 10, 80),
+        weight=torch.tensor(
+            [[0.5], [0.5], [2.0], [0.5], [2.0], [0.5]]
+        ),  # the third and the fifth close the lips
     )
 
 
@@ -74,7 +77,6 @@ def reference(model: t.Transcoder, batch: t.Batch, who: tuple[int, ...] = (0,) *
         hinge = decoder(torch.zeros(1, CODE))[0]  # the neutral image of the domain, whose offset is zero
         name = "pixel_synthetic" if i == last else "pixel_real"
         sums[name].append(((hinge - model.neutral[i]) ** 2).mean().item())
-    counts: list[float] = []
     decoded = set(batch.decoded.tolist())
     offsets = torch.stack([z - rest[i] for i, z in zip(who, z_r, strict=True)])
     spread = offsets[batch.decoded].var(0).mean() + t.SPREAD_FLOOR
@@ -86,16 +88,14 @@ def reference(model: t.Transcoder, batch: t.Batch, who: tuple[int, ...] = (0,) *
     for i, image in enumerate(batch.real):
         real, neutral_r = decoders[who[i]], rest[who[i]]
         z_a = model.speech(batch.speech[batch.window[i]][None])[0, batch.frame[i]] + neutral_r
-        counts.append(3.0 if batch.real_shapes[i, 0] <= 0.5 else 1.0)  # lips closed, as CONFIG has it
-        sums["cf"].append(counts[-1] * (((z_a - z_r[i]) ** 2).mean() / spread).item())
+        sums["cf"].append(((z_a - z_r[i]) ** 2).mean().item() / spread.item() * float(batch.weight[i]))
         if i not in decoded:
             continue
         sums["pixel_real"].append(((real((z_r[i] - neutral_r)[None])[0] - image) ** 2).mean().item())
         sums["cs"].append(((real((z_a - neutral_r)[None])[0] - image) ** 2).mean().item())
         z_again = see(model.synthetic((z_a - neutral_r)[None])[0], last)
         sums["ccl"].append((((z_again - z_a) ** 2).mean() / spread).item())
-    means = {name: float(np.mean(values)) for name, values in sums.items()}
-    return means | {"cf": means["cf"] / float(np.mean(counts))}
+    return {name: float(np.mean(values)) for name, values in sums.items()}
 
 
 def test_terms_equal_the_printed_equations(monkeypatch):
@@ -109,12 +109,14 @@ def test_terms_equal_the_printed_equations(monkeypatch):
         assert float(terms[name]) == pytest.approx(value, rel=2e-4), name
 
 
-def test_closed_lips_count_more_and_unknown_ones_do_not():
-    shapes = torch.tensor([[0.0, 0.0], [0.01, 5.0], [0.2, 0.0], [torch.nan, torch.nan]])
-    counts = importance(shapes, Closures(0.01, 4.0))
-    torch.testing.assert_close(counts / counts[2], torch.tensor([4.0, 4.0, 1.0, 1.0]))
-    assert float(counts.mean()) == pytest.approx(1.0)
-    assert torch.equal(importance(shapes, Closures(0.01, 1.0)), torch.ones(4))
+def test_sounds_that_close_the_lips_count_more_and_pauses_do_not():
+    gap = [0.0] * 3 + [0.2] * 2 + [0.01] * 2 + [0.2] * 3 + [0.0] * 4 + [0.1, np.nan, 0.0, 0.3] + [0.0] * 2
+    shapes = np.stack([gap, np.full(len(gap), 9.0)], 1)
+    counts = importance(shapes, 10.0, Closures(0.01, 0.3, 4.0))
+    expected = np.ones(len(gap))
+    expected[[5, 6, 16]] = 4  # neither what begins or ends the clip nor four tenths of a second
+    np.testing.assert_array_equal(counts, expected)
+    assert (importance(shapes, 10.0, Closures(0.01, 0.3, 1.0)) == 1).all()
 
 
 def test_without_deneutralisation_codes_are_raw():

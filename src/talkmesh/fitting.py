@@ -172,9 +172,8 @@ def fit_transcoder(
     how = _go_on(model, stage, where.before) if where.before else stage.train
     loss = TranscoderLoss(stage.model, framing.pixels).to(device)
     b = stage.batch
-    sampler = Sampler(
-        real, renders, rig, framing, b.windows, b.window, b.frames, b.decoded, b.synthetic, b.alike
-    )
+    numbers = (b.windows, b.window, b.frames, b.decoded, b.synthetic, b.alike)
+    sampler = Sampler(real, renders, rig, framing, *numbers, stage.model.closures)
     if model.speech is not None and not knows_speech and where.before is None:
         follow(model, sampler, held_out, stage, where.work / "alone", log)
 

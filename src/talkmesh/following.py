@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from talkmesh.domains import Clip, Real, seen_offsets
-from talkmesh.models.closures import Closures, importance
 from talkmesh.models.speech import SpeechEncoder
 from talkmesh.models.transcoder import Transcoder
-from talkmesh.sampler import Sampler
+from talkmesh.sampler import Sampler, weights
 from talkmesh.train import Log, device_of, fit
 
 if TYPE_CHECKING:
@@ -50,33 +49,31 @@ def follow(
     """Let the model's E_A learn its codes (eq. 3) for `stage.alone` steps; of its other parts nothing moves.
 
     Validated on the clips of `held_out`: the squared distance of the codes in units of their variance, 1 where E_A
-    knows no more than their mean. Closed lips count more in both (`models.closures`).
+    knows no more than their mean. Sounds that close the lips count more (`models.closures`).
     """
     encoder, device = model.speech, device_of(stage.train)
     assert encoder is not None
-    closures = model.config.closures
-    wanted = [_wanted(model, clip) for clip in sampler.real.clips]
+    wanted = _wanted(model, sampler.real.clips, sampler.weights)
     encoder.measure(torch.cat([codes[good] for codes, good, _ in wanted]))
     if not stage.alone:
         return
-    known = [(clip, _wanted(model, clip)) for clip in held_out.clips]
+    known = _wanted(model, held_out.clips, weights(held_out, model.config.closures))
 
     def losses(rng: np.random.Generator, part: float) -> dict[str, Tensor]:
         fed, places = sampler.heard(rng)
         told = encoder(fed.to(device), sampler.window).float()
-        parts = [
-            (row, *(x[start : start + sampler.window] for x in wanted[index]))
-            for row, (index, start) in zip(told, places, strict=True)
-        ]
-        return {"codes": _error(encoder, parts, closures)}
+        errors = []
+        for row, (index, start) in zip(told, places, strict=True):
+            errors.append(_error(encoder, row, *(x[start : start + sampler.window] for x in wanted[index])))
+        return {"codes": torch.cat(errors).mean()}
 
     def validate(candidate: nn.Module) -> dict[str, float]:
         assert isinstance(candidate, SpeechEncoder)
-        parts = [
-            (candidate(torch.from_numpy(clip.speech)[None].to(device), len(told[0]))[0], *told)
-            for clip, told in known
-        ]
-        return {"score": float(_error(candidate, parts, closures))}
+        errors = []
+        for clip, told in zip(held_out.clips, known, strict=True):
+            fed = torch.from_numpy(clip.speech)[None].to(device)
+            errors.append(_error(candidate, candidate(fed, len(clip.images))[0], *told))
+        return {"score": float(torch.cat(errors).mean())}
 
     train = replace(stage.train, steps=stage.alone, validate_every=max(stage.alone // VALIDATIONS, 1))
     fit(encoder, losses, validate, train, work, Aside(log, "alone"), "E_A alone")
@@ -93,17 +90,16 @@ def offsets(model: Transcoder, clip: Clip) -> tuple[Tensor, Tensor]:
     return codes, torch.from_numpy(clip.good).to(codes.device)
 
 
-def _wanted(model: Transcoder, clip: Clip) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what E_A is to say (T, C), which frames are good (T,), and their lip shapes (T, 2)."""
-    codes, good = offsets(model, clip)
-    return codes, good, torch.from_numpy(clip.shapes).to(codes.device)
+def _wanted(
+    model: Transcoder, clips: list[Clip], weight: list[np.ndarray]
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return of each clip what E_A is to say (T, C), which frames are good (T,), and how much each counts (T,)."""
+    pairs = zip(clips, weight, strict=True)
+    return [(*offsets(model, clip), torch.from_numpy(own).to(model.neutral.device)) for clip, own in pairs]
 
 
-def _error(
-    encoder: SpeechEncoder, parts: list[tuple[Tensor, Tensor, Tensor, Tensor]], closures: Closures
-) -> Tensor:
-    """Return the mean squared distance of the good frames of all parts (told, codes, good, lip shapes), as a share of
-    the codes' variance; what is told past the end of a clip is left out."""
-    errors = [((told[: len(c)] - c)[good] / encoder.spread).square().mean(1) for told, c, good, _ in parts]
-    shapes = torch.cat([shapes[good] for _, _, good, shapes in parts])
-    return (torch.cat(errors) * importance(shapes, closures)).mean()
+def _error(encoder: SpeechEncoder, told: Tensor, codes: Tensor, good: Tensor, weight: Tensor) -> Tensor:
+    """Return the squared distances (N,) of the good frames, as a share of the codes' variance, each times its weight;
+    what lies past the end of the clip is left out."""
+    error = ((told[: len(codes)] - codes)[good] / encoder.spread).square().mean(1)
+    return error * weight[good]

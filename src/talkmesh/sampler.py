@@ -14,6 +14,7 @@ from talkmesh.contracts import Renders
 from talkmesh.domains import Clip, Real, lip_shape, matched, to_tensor
 from talkmesh.errors import TalkmeshError
 from talkmesh.framing import Framing, soft_mask
+from talkmesh.models.closures import Closures, importance
 from talkmesh.models.transcoder import Batch
 from talkmesh.processes import processes
 from talkmesh.rig import Rig
@@ -26,6 +27,15 @@ def _starts(good: np.ndarray, window: int) -> np.ndarray:
     known = np.concatenate([[0], np.cumsum(good)])
     starts = np.arange(max(len(good) - window, 0) + 1)
     return np.flatnonzero(known[np.minimum(starts + window, len(good))] > known[starts])
+
+
+def weights(real: Real, closures: Closures | None) -> list[np.ndarray]:
+    """Return how much each frame of each clip counts in eq. 3, (T,) float32; the mean over good frames is 1."""
+    if closures is None:
+        return [np.ones(len(clip.good), np.float32) for clip in real.clips]
+    counts = [importance(clip.shapes, real.fps, closures) for clip in real.clips]
+    every = np.concatenate([own[clip.good] for own, clip in zip(counts, real.clips, strict=True)])
+    return [own / every.mean() for own in counts]
 
 
 def _nearest(shapes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -44,6 +54,7 @@ class Sampler:
     real, renders, rig : the domains; the rig gives the lip shapes of the renders
     windows : windows of speech a batch; window : their length in frames; frames : real images of each window;
     decoded : those of them that are decoded, a divisor of `frames`; synthetic : renders a batch
+    closures : sounds that close the lips count more (see `models.closures`)
     alike : share of the renders that are drawn as often as the speakers make their lip shapes, the rest evenly
     """
 
@@ -59,6 +70,7 @@ class Sampler:
         decoded: int,
         synthetic: int,
         alike: float,
+        closures: Closures | None = None,
     ) -> None:
         if frames % decoded:
             raise ValueError(f"transcoder.batch: decoded ({decoded}) must divide frames ({frames})")
@@ -81,13 +93,14 @@ class Sampler:
             )
         self.chances = lengths / totals[who] / len(totals)  # every speaker is drawn as often as the others
         self.mask = soft_mask(framing)
+        self.weights = weights(real, closures)
 
     def draw(self, rng: np.random.Generator, device: torch.device) -> Batch:
         """Draw one batch, this process' share of it, ordered by speaker. Clips of a speaker are drawn by length,
         frames among the good ones, renders as `alike` says."""
         team, clips = processes(), self.real.clips
         places = [self._place(index, rng) for index in self._clips(rng)]
-        images, owns, wanted, shapes, window, frame, speech = [], [], [], [], [], [], []
+        images, owns, wanted, shapes, weight, window, frame, speech = [], [], [], [], [], [], [], []
         shown = np.zeros(len(self.real.neutral), int)
         for w, (index, start, picked) in enumerate(
             sorted(team.share(places), key=lambda p: clips[p[0]].speaker)
@@ -98,6 +111,7 @@ class Sampler:
             owns += [clip.colours] * self.frames
             wanted += [self.real.colours[clip.speaker]] * self.frames
             shapes.append(clip.shapes[start + picked])
+            weight.append(self.weights[index][start + picked])
             window += [w] * self.frames
             frame += picked.tolist()
             if clip.speech is not None:
@@ -116,6 +130,7 @@ class Sampler:
             self.window,
             torch.from_numpy(np.stack(speech)).to(device) if speech else None,
             tuple(shown.tolist()),
+            torch.from_numpy(np.concatenate(weight))[:, None].to(device),
         )
 
     def _renders(self, rng: np.random.Generator) -> np.ndarray:

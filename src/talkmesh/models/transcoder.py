@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from talkmesh.errors import TalkmeshError
-from talkmesh.models.closures import Closures, importance
+from talkmesh.models.closures import Closures
 from talkmesh.models.images import disturb, luminance, match_colours
 from talkmesh.models.perceptual import Network, PerceptualLoss
 from talkmesh.models.speech import SpeechConfig, SpeechEncoder
@@ -258,7 +258,8 @@ class Batch:
     real (B, 3, H, W), real_shapes (B, 2); decoded (D,): which of them are decoded (decoders cost most of a step; the
     others serve E_A as targets); synthetic (B', 3, H, W), synthetic_shapes (B', 2); speech (W, T, F) or (W, S):
     windows of T frames; window, frame (B,): which frame of which window each real image is; speakers: how many of
-    the real images show each speaker, one speaker's after the other's, the same share of each decoded; empty for one.
+    the real images show each speaker, one speaker's after the other's, the same share of each decoded; empty for one;
+    weight (B, 1): how much each real image counts in eq. 3, or None.
     """
 
     real: Tensor
@@ -271,6 +272,7 @@ class Batch:
     frames: int
     speech: Tensor | None = None
     speakers: tuple[int, ...] = ()
+    weight: Tensor | None = None
 
 
 class TranscoderLoss(nn.Module):
@@ -328,8 +330,7 @@ class TranscoderLoss(nn.Module):
                 target = model.encoder(by_speaker(model.look, batch.real, counts)).float() - own(counts)
             # eq. 3; z_A - z_R is the same with and without the neutral code that both contain. Relative to the
             # spread of the codes: else both sides can shrink the codes to please this term
-            counting = importance(batch.real_shapes, c.closures)[:, None]
-            terms["cf"] = w.cf * distance(offset, target, "mse", counting) / spread
+            terms["cf"] = w.cf * distance(offset, target, "mse", batch.weight) / spread
             heard = offset[batch.decoded]
             spoken = by_speaker(lambda z, speaker: model.decoders[speaker](z), heard, few)
             terms["cs"] = w.cs * distance(spoken, shown, c.norm, self.pixels)
