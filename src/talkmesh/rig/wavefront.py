@@ -40,9 +40,11 @@ def read(path: Path, faces: bool = True) -> tuple[np.ndarray, np.ndarray]:
                 fans += [(first, b, c) for b, c in pairwise(rest)]
         except ValueError as error:
             raise TalkmeshError(f"{path} is no OBJ file that can be read: line {number}, {error}") from None
-    vertices, triangles = np.array(points).reshape(-1, 3), np.array(fans, np.int32).reshape(-1, 3)
+    vertices = np.array(points).reshape(-1, 3)
     if not len(vertices) or not np.isfinite(vertices).all():
         raise TalkmeshError(f"{path} has no vertices, or some that are not finite")
-    if triangles.size and triangles.max() >= len(vertices):
+    if any(
+        corner >= len(vertices) for fan in fans for corner in fan
+    ):  # before NumPy sees numbers of any size
         raise TalkmeshError(f"{path}: a face names a vertex that is not among its {len(vertices)}")
-    return vertices, triangles
+    return vertices, np.array(fans, np.int32).reshape(-1, 3)
