@@ -45,8 +45,6 @@ CROP_COLUMNS = (
     *("offset_ms", "sync_confidence", "shift_ms", "residual_px_before", "residual_px_after"),
     "dropped_why",
 )
-
-
 SAFE = re.compile(r"[\w-][\w.-]*")  # a name that stays in its folder
 
 

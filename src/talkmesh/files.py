@@ -103,10 +103,7 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TalkmeshError(f"{path} not found") from None
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # ValueError: no JSON, no UTF-8, a number of thousands of digits
+    except (ValueError, RecursionError) as error:  # ValueError: no JSON, no UTF-8, a number of 5000 digits
         raise TalkmeshError(f"{path} is not valid JSON: {error}") from None
 
 

@@ -67,9 +67,7 @@ def sound_chunks(path: str | Path, rate: int) -> Iterator[np.ndarray]:
         stream = chosen(container, "audio")
         if stream is None:
             raise TalkmeshError(f"{path} has no sound")
-        length = early = filled = (
-            0  # samples made so far; those that lie before the picture; those of silence
-        )
+        length = early = filled = 0  # samples so far; those before the picture; those of silence
         begun = False
         for samples, time in _resampled(container, stream, path, rate):
             if time is not None:

@@ -43,8 +43,7 @@ def read(path: Path, faces: bool = True) -> tuple[np.ndarray, np.ndarray]:
     vertices = np.array(points).reshape(-1, 3)
     if not len(vertices) or not np.isfinite(vertices).all():
         raise TalkmeshError(f"{path} has no vertices, or some that are not finite")
-    if any(
-        corner >= len(vertices) for fan in fans for corner in fan
-    ):  # before NumPy sees numbers of any size
+    # before NumPy sees numbers of any size
+    if any(corner >= len(vertices) for fan in fans for corner in fan):
         raise TalkmeshError(f"{path}: a face names a vertex that is not among its {len(vertices)}")
     return vertices, np.array(fans, np.int32).reshape(-1, 3)
