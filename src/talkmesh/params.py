@@ -32,12 +32,14 @@ def read(path: str | Path = PARAMS) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, an impossible date
         raise TalkmeshError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
-        raise TalkmeshError(f"{path} must hold sections, one per stage; found {type(values).__name__}")
-    check_values(values, path)
+        raise TalkmeshError(
+            f"{path} must hold keys and values, a section per stage; found {type(values).__name__}"
+        )
+    _check_values(values, path)
     return values
 
 
-def check_values(values: Any, path: str | Path) -> None:
+def _check_values(values: Any, path: str | Path) -> None:
     """Raise a `TalkmeshError` unless a file holds plain values under text keys, and not more than anybody writes.
 
     Aliases of YAML can make a few lines stand for a billion values, or for themselves.

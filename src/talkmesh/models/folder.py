@@ -47,7 +47,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except Exception as error:  # a broken file can fail in any way
         raise TalkmeshError(
-            f"{path} is not readable as weights ({error}); train it again or copy it whole"
+            f"{path.parent} holds no readable model ({path.name}: {error}); train it again or copy it whole"
         ) from None
 
 
