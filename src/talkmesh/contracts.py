@@ -85,7 +85,7 @@ def read_clips(folder: Path = CLIPS, split: str | None = None, kept: bool = True
     table = _table(path, dict.fromkeys(texts, str) | numbers, keep_default_na=False)
     _need(list(table.columns) == list(CLIP_COLUMNS), path, f"columns must be {', '.join(CLIP_COLUMNS)}")
     _need(not table["clip"].duplicated().any(), path, "clip names must be unique")
-    _need(table["clip"].map(SAFE.fullmatch).notna().all(), path, "clip names must be names of folders")
+    _need(all(map(SAFE.fullmatch, table["clip"])), path, "clip names must be names of folders")
     if kept:
         table = table[table["dropped_why"] == ""]
     if split is not None:

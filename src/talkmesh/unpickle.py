@@ -147,8 +147,8 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[misc]
 
     def load_bytearray8(self) -> None:
         """As it is, but never larger than what the file holds."""
-        (size,) = struct.unpack("<Q", self.read(8))
-        self.append(bytearray(self.read(size)))
+        (size,) = struct.unpack("<Q", self.read(8))  # type: ignore[attr-defined]
+        self.append(bytearray(self.read(size)))  # type: ignore[attr-defined]
 
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 

@@ -202,7 +202,8 @@ def evaluate(given: Path, out: Path) -> None:
 
 
 def parameters(given: Path, out: Path) -> None:
-    shutil.copy(given / "params.yaml", out / "params.yaml")
+    if (given / "params.yaml").exists():
+        shutil.copy(given / "params.yaml", out / "params.yaml")
     profile.available(given / "profiles")
     name = only(given / "profiles").stem if (given / "profiles").exists() else "none"
     profile.apply(name, out / "params.yaml", given / "profiles")
