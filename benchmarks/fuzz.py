@@ -2,9 +2,9 @@
 
     python -m benchmarks.fuzz [--count N] [--seed S] [--json] [--keep FOLDER] [--case K] [TARGET ...]
 
-Good files are made on the spot and changed (tests/fuzz/mutations.py): bits, lengths, headers, types, names that lead
-out of a folder, pickles that would run something, zips that expand to gigabytes. A loader may succeed, or refuse by a
-`TalkmeshError` of one sentence. Anything else is a failure, and its files are kept:
+Good files are made on the spot, opened once, and changed (tests/fuzz/mutations.py): bits, lengths, headers, types,
+names that lead out of a folder, pickles that would run something, zips that expand to gigabytes. A loader may succeed,
+or refuse by a `TalkmeshError` of one sentence. Anything else is a failure, and its files are kept:
 
 crash     another exception, or a signal
 unclear   an error that is no short line of text
@@ -39,6 +39,8 @@ from typing import NoReturn
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads would not survive the forks
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+import numpy as np
+
 from fuzz.blind import CANARY
 from fuzz.mutations import Files, mutated
 from fuzz.sandbox import Sandbox
@@ -62,7 +64,9 @@ class Result:
 
 
 def files_of(target: str, case: int, seed: int, seeds: list[Files]) -> Files:
-    """Return the files of a case: they follow from its number."""
+    """Return the files of a case: they follow from its number. Those of -1, -2, ... are good."""
+    if case < 0:
+        return seeds[-1 - case]
     rng = random.Random(f"{seed}/{target}/{case}")
     changed = mutated(rng, rng.choice(seeds))
     return TARGETS[target].sign(changed) if rng.random() < 0.9 else changed
@@ -205,6 +209,13 @@ def keep(folder: Path, result: Result, seed: int, seeds: list[Files]) -> None:
     (place / "outcome.txt").write_text(f"{result.outcome}: {result.said}\n")
 
 
+def check_good(target: str, seeds: list[Files]) -> None:
+    """Raise an error unless good files are a success: else it would mean little that changed ones are refused."""
+    for result in batch(target, [-1 - k for k in range(len(seeds))], 0, seeds):
+        if result.outcome != "success" and TARGETS[target].good:
+            raise RuntimeError(f"{target}: good files {-1 - result.case} are {result.outcome}: {result.said}")
+
+
 def again(target: str, case: int, seed: int) -> None:
     """Run one case in this process, for a debugger."""
     with tempfile.TemporaryDirectory() as folder:
@@ -220,6 +231,12 @@ def again(target: str, case: int, seed: int) -> None:
             sandbox.watching = False
             print(*sandbox.broke, sep="\n")
             os.chdir("/")
+
+
+def shared(count: int, names: list[str]) -> list[int]:
+    """Return how many of `count` files each target gets; they sum up to it."""
+    ends = np.cumsum([TARGETS[name].share for name in names])
+    return np.diff(np.rint(count * ends / ends[-1]).astype(int), prepend=0).tolist()
 
 
 def table(counts: dict[str, Counter[str]], seconds: float) -> str:
@@ -249,12 +266,13 @@ def main() -> int:
     if arguments.case is not None:
         again(names[0], arguments.case, arguments.seed)
         return 0
-    start, shares = time.monotonic(), sum(TARGETS[name].share for name in names)
+    start, shares = time.monotonic(), dict(zip(names, shared(arguments.count, names), strict=True))
     counts: dict[str, Counter[str]] = {}
     failures: list[Result] = []
     for name in names:
         seeds = TARGETS[name].seeds()
-        cases = list(range(max(1, round(arguments.count * TARGETS[name].share / shares))))
+        check_good(name, seeds)
+        cases = list(range(shares[name]))
         counts[name] = Counter()
         for first in range(0, len(cases), BATCH):
             for result in batch(name, cases[first : first + BATCH], arguments.seed, seeds):

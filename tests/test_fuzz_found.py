@@ -106,6 +106,8 @@ def test_an_array_where_a_zip_should_be_and_a_zip_of_other_things(tmp_path: Path
     np.save(tmp_path / "a.npy", np.zeros(3))
     shutil.move(tmp_path / "a.npy", tmp_path / "a.npz")
     refused(lambda: files.read_npz(tmp_path / "a.npz"), "not a readable npz")
+    np.savez(tmp_path / "d.npz", names=np.array([0x7FFFFFFF], "<u4").view("<U1"))
+    refused(lambda: files.read_npz(tmp_path / "d.npz"), "names holds what are no characters")
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
         archive.writestr("fps", b"25")
     refused(lambda: files.read_npz(tmp_path / "b.npz"), "fps holds neither numbers nor texts")
@@ -146,6 +148,7 @@ def test_arrays_of_a_rig_that_cannot_be(name: str, value: np.ndarray, why: str, 
     [
         {"fps": np.array([25.0, 30.0])},
         {"fps": np.nan},
+        {"fps": 1e-308},  # of two rates, the one is infinitely often the other
         {"fps": "soon"},
         {"weights": np.zeros((0, 2), np.float32)},
         {"weights": np.array([["a", "b"]])},

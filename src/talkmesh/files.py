@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -152,6 +153,10 @@ def read_npy(path: str | Path, mapped: bool = False) -> np.ndarray:
 def _plain_array(value: Any, name: str) -> np.ndarray:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in KINDS:
         raise ValueError(f"{name} holds neither numbers nor texts")
+    if value.dtype.kind == "U":  # Python takes texts of any numbers, and fails when they are used
+        signs = np.frombuffer(value.astype(value.dtype.newbyteorder("=")).tobytes(), np.uint32)
+        if signs.max(initial=0) > sys.maxunicode:
+            raise ValueError(f"{name} holds what are no characters")
     return value
 
 

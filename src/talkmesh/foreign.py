@@ -113,10 +113,12 @@ def _posed(data: dict[str, np.ndarray], path: Path, rig: Rig) -> np.ndarray:
 
 def _meshes(array: np.ndarray, rig: Rig, path: Path) -> np.ndarray:
     """Return (T, 3V) as (T, V, 3); other shapes as they are, to be refused with a reason."""
-    if array.dtype.kind not in "fiu":
-        raise TalkmeshError(f"{path}: meshes must be numbers; got {array.dtype}")
+    if array.dtype.kind not in "fiu" or not array.ndim:
+        raise TalkmeshError(
+            f"{path}: meshes must be numbers, frame by frame; got {array.dtype} {array.shape}"
+        )
     flat = array.ndim == 2 and array.shape[1] == 3 * len(rig.neutral)
-    return (array.reshape(len(array), -1, 3) if flat else array).astype(np.float32)
+    return (array.reshape(len(array), len(rig.neutral), 3) if flat else array).astype(np.float32)
 
 
 def _rate(found: float | None, given: float | None, path: Path) -> float:

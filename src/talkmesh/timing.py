@@ -11,14 +11,16 @@ import numpy as np
 from talkmesh.errors import TalkmeshError
 
 T = TypeVar("T")
-FASTEST = 10_000.0  # frames a second; beyond, a file is broken
+SLOWEST, FASTEST = 0.01, 10_000.0  # frames a second; beyond, a file is broken
 
 
 def rate_of(value: Any, path: str | Path) -> float:
     """Return what the file `path` says of its frames a second; anything but one sensible number is an error."""
     number = np.asarray(value)
-    if number.size != 1 or number.dtype.kind not in "iuf" or not 0 < float(number.item()) <= FASTEST:
-        raise TalkmeshError(f"{path}: fps must be one number above 0; got {number.ravel()[:3]}")
+    if number.size != 1 or number.dtype.kind not in "iuf" or not SLOWEST <= float(number.item()) <= FASTEST:
+        raise TalkmeshError(
+            f"{path}: fps must be one number of {SLOWEST} to {FASTEST:.0f}; got {number.ravel()[:3]}"
+        )
     return float(number.item())
 
 

@@ -83,9 +83,11 @@ def video(suffix: str, codec: str, pixels: str, sound: str) -> Files:
 
 
 def videos() -> list[Files]:
+    """One recording each; and two, one of them with a transcript and in a list of those to test with."""
     found = [video(*kind) for kind in CONTAINERS]
-    beside = found[0] | transcripts()[3] | {"c/test.txt": b"p/x\n"}
-    return [*found, {k if "/" in k else f"c/p/{k}": v for k, v in beside.items()}]
+    more = {f"c/p/{k}": v for k, v in transcripts()[3].items()}
+    more |= {"c/q/y.mkv": found[1]["c/p/x.mkv"], "c/test.txt": b"p/x\n"}
+    return [*found, found[0] | more]
 
 
 def sounds() -> list[Files]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import pickle
 from pathlib import Path
@@ -188,7 +189,7 @@ def meshes() -> list[Files]:
         np.save(root / "v.npy", vertices.reshape(len(vertices), -1).astype(np.float32))
         contracts.write_ground_truth(root / "t/a.npz", GroundTruth(25.0, weights(), rig().names))
         contracts.write_ground_truth(
-            root / "u/a.npz", GroundTruth(50.0, vertices=vertices, rig_hash=rig().hash)
+            root / "u/a.npz", GroundTruth(50.0, vertices=vertices.repeat(2, 0), rig_hash=rig().hash)
         )
         write_rig(root / "rig.npz", rig())
         truths = [(root / k / "a.npz").read_bytes() for k in "tu"]
@@ -232,7 +233,7 @@ def manifests() -> list[Files]:
     """A bundle whose large file is small: good for its manifest alone."""
     files = bundles()[0]
     text = json.loads(files[MANIFEST])
-    text["files"]["regressor/weights.safetensors"] = "0" * 64
+    text["files"]["regressor/weights.safetensors"] = hashlib.sha256(b"").hexdigest()
     return [files | {"regressor/weights.safetensors": b"", MANIFEST: json.dumps(text).encode()}]
 
 
