@@ -56,7 +56,7 @@ def bad(given: Path, out: Path) -> None:
     if kind == "raise":
         raise KeyError("x")
     if kind == "memory":
-        bytearray(1200 << 20)
+        bytearray(400 << 20)
     if kind == "wide":
         error = TalkmeshError("")
         error.args = ("a" * 900,)
@@ -79,7 +79,8 @@ def test_the_driver_notices_every_kind_of_failure(monkeypatch: pytest.MonkeyPatc
 
     files = [{"a": kind.encode()} for kind in KINDS]
     monkeypatch.setitem(driver.TARGETS, "bad", Target(lambda: files, bad, 1))
-    monkeypatch.setattr(driver, "SECONDS", 3.0)
+    monkeypatch.setattr(driver, "SECONDS", 5.0)
+    monkeypatch.setattr(driver, "MEMORY", 256 << 20)
     found = driver.batch("bad", [-1 - k for k in range(len(files))], 1, files)
     assert dict(zip(KINDS, (result.outcome for result in found), strict=True)) == KINDS
     with pytest.raises(RuntimeError, match="bad: good files 0 are refused: no"):

@@ -316,11 +316,20 @@ def test_a_scene_reads_nothing_outside_of_its_folder(uri: str, tmp_path: Path) -
     refused(lambda: gltf.load(path), "refers to")
 
 
-def test_a_corner_beyond_all_integers(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("face", "why"),
+    [
+        ("1 2 99999999999999999999", "names a vertex that is not among"),
+        ("7", "three or more vertices"),
+        ("7/", "three or more vertices"),
+        ("", "no OBJ file"),
+    ],
+)
+def test_corners_beyond_all_integers_or_alone(face: str, why: str, tmp_path: Path) -> None:
     write(tmp_path, seeds.objs()[0])
     path = tmp_path / "neutral.obj"
-    path.write_text(path.read_text() + "f 1 2 99999999999999999999\n")
-    refused(lambda: obj.load(tmp_path), "names a vertex that is not among")
+    path.write_text(path.read_text() + f"f {face}\n")
+    refused(lambda: obj.load(tmp_path), why)
 
 
 # ----------------------------------------------------------------------------------------------------- pickles

@@ -35,7 +35,7 @@ def read(path: Path, faces: bool = True) -> tuple[np.ndarray, np.ndarray]:
                 corners = [int(corner.split("/")[0]) for corner in line.split("#")[0].split()[1:]]
                 # from 1 on; negative: from the last vertex so far back
                 first, *rest = [c - 1 if c > 0 else c + len(points) for c in corners]
-                if 0 in corners or min(first, *rest) < 0 or len(rest) < 2:
+                if len(rest) < 2 or 0 in corners or min(first, *rest) < 0:
                     raise ValueError("a face is three or more vertices of the file")
                 fans += [(first, b, c) for b, c in pairwise(rest)]
         except ValueError as error:
