@@ -395,6 +395,17 @@ def test_rates_of_sound_that_cannot_be(rate: object, tmp_path: Path) -> None:
         refused(lambda: media.read_audio(tmp_path / "a.wav"), r"a\.wav")
 
 
+@pytest.mark.parametrize("entry", [np.zeros(9), [1, 2], "text", {"audio": 7, "sample_rate": 9e3}, {}])
+def test_what_stands_where_a_sound_of_vocaset_should_be(entry: object, tmp_path: Path) -> None:
+    given = write(tmp_path, seeds.vocasets()[0])
+    sounds = pickle.loads((given / "raw_audio_fixed.pkl").read_bytes())
+    (subject, sentences), *_ = sounds.items()
+    sentences["sentence00"] = entry
+    (given / "raw_audio_fixed.pkl").write_bytes(pickle.dumps(sounds, 2))
+    data = vocaset.open_vocaset(given)
+    refused(lambda: data.sound(subject, "sentence00"), f"the sound of {subject} sentence00 is broken")
+
+
 # -------------------------------------------------------------------------------------------------------- kills
 
 

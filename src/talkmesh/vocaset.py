@@ -84,7 +84,7 @@ class Vocaset:
             mono = samples.reshape(len(samples), -1).mean(1) / scale
             if not np.isfinite(mono).all():
                 raise ValueError("NaN or infinite samples")
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise TalkmeshError(
                 f"{self.folder}: the sound of {subject} {sentence} is broken: {error}"
             ) from None
