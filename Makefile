@@ -14,7 +14,7 @@ export DVC_NO_ANALYTICS ?= 1
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo pictures test test-all lint docs flow ablate serve mlflow prefect lock newest audit clean
+.PHONY: help setup demo pictures test test-all fuzz lint docs flow ablate serve mlflow prefect lock newest audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test: setup lint ## what CI runs: ruff, mypy, every test but the slow ones, the 
 
 test-all: setup lint ## the slow tests too: whole heads, kept packages, the corpora in TALKMESH_SHARED
 	$(BIN)/python -m pytest
+
+fuzz: setup ## COUNT damaged and hostile files (10000) through every loader; failures are kept in work/fuzz
+	$(BIN)/python -m benchmarks.fuzz --count $(or $(COUNT),10000)
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

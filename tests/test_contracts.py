@@ -113,7 +113,7 @@ def test_rig_round_trip_keeps_the_hash(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"landmarks": np.arange(39)}, "landmarks must be 40"),
+        ({"landmarks": np.arange(39)}, r"landmarks must be \(40,\)"),
         ({"lips": np.array([999])}, "lips name vertices outside 0..59"),
         ({"lips": np.array([], int)}, "lip set is empty"),
         ({"neutral": np.full((60, 3), np.nan, np.float32)}, "finite"),

@@ -111,6 +111,11 @@ def test_weights_are_read_too(folders: Path) -> None:
             "clip talk_b.*12 predicted frames",
         ),
         (lambda: np.save("mine/talk_b.npy", np.load("mine/talk_b.npy")[:0]), "clip talk_b.*no frames"),
+        (lambda: np.save("mine/talk_b.npy", np.zeros((0, 360))), "clip talk_b.*no frames"),
+        (
+            lambda: np.save("mine/talk_b.npy", np.float32(7)),
+            "talk_b.npy: meshes must be numbers, frame by frame",
+        ),
         (lambda: np.save("mine/talk_b.npy", np.array([{}])), "talk_b.npy is not a readable npy file"),
         (lambda: np.save("mine/talk_b.npy", np.array(["a"])), "talk_b.npy: meshes must be numbers"),
         (lambda: Path("mine/talk_b.npy").write_text("x"), "talk_b.npy is not a readable npy file"),

@@ -79,3 +79,6 @@ def test_list_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "wrong.txt").write_text("nothing\nhere\n")
     with pytest.raises(TalkmeshError, match="lists no recording"):
         split(table, "wrong.txt", 1, 7, tmp_path)
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(TalkmeshError, match=r"latin\.txt is no text in UTF-8"):
+        split(table, "latin.txt", 1, 7, tmp_path)

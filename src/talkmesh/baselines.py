@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash, read_json
 from talkmesh.models import faceformer, linear, meshtalk, selftalk, voca
-from talkmesh.models.folder import fill_model, read_model, write_model
+from talkmesh.models.folder import built, read_model, write_model
 from talkmesh.models.speech import SpeechConfig
 from talkmesh.params import build as build_config
 from talkmesh.rig import Rig
@@ -337,11 +337,14 @@ def read_baseline(folder: Path, rig: Rig) -> Baseline:
         "selftalk": selftalk.SelfTalkConfig,
         "meshtalk": meshtalk.MeshTalkConfig,
     }
-    model = str(read_json(folder / "config.json")["extra"]["model"])
-    config, extra, weights = read_model(folder, kinds[model])
+    try:
+        model = str(read_json(folder / "config.json")["extra"]["model"])
+        config, extra, weights = read_model(folder, kinds[model])
+    except (KeyError, TypeError) as error:
+        raise TalkmeshError(f"{folder}/config.json names no method that is known ({error})") from None
     if extra["rig_hash"] != rig.hash:
         raise TalkmeshError(f"{folder} was trained on another rig; run `dvc repro baseline` again")
     speech = build_config(SpeechConfig, extra["speech"], f"{folder}/config.json: speech")
-    network = build(model, config, speech, extra["fps"], len(rig.neutral), len(extra["speakers"]))
-    fill_model(folder, network, weights)
+    shape = extra["fps"], len(rig.neutral), len(extra["speakers"])
+    network = built(folder, weights, lambda: build(model, config, speech, *shape))
     return Baseline(model, network, speech, float(extra["fps"]), tuple(extra["speakers"]), rig.hash)

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from talkmesh import __version__, params
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import read_json, replacing, write_json
 from talkmesh.framing import Framing
+from talkmesh.models.folder import read_tensors
 from talkmesh.models.head import Head, read_head
 from talkmesh.models.hearing import RATE
 from talkmesh.models.regressor import Regressor, folded
@@ -140,13 +140,13 @@ def load(folder: str | Path) -> Bundle:
     head = folder / "head"
     parts = folder / "transcoder", folder / "regressor", folder / "rig.npz"
     bundle = replace(assemble(*parts, head if head.exists() else None), gain=manifest.gain)
-    try:
-        wanted = load_file(folder / "neutral.safetensors")["neutral"]
-    except (SafetensorError, OSError, KeyError) as error:
-        raise TalkmeshError(f"{folder}: neutral.safetensors holds no neutral codes ({error})") from None
+    wanted = read_tensors(folder / "neutral.safetensors").get("neutral")
+    if wanted is None:
+        raise TalkmeshError(f"{folder}: neutral.safetensors holds no neutral codes; copy the bundle again")
     with torch.no_grad():
-        codes = bundle.transcoder.neutral_codes()
-    if codes.shape != wanted.shape or (codes - wanted).norm() > 0.01 * wanted.norm() + 1e-6:
+        codes, wanted = bundle.transcoder.neutral_codes(), wanted.float()
+    # written so that NaN is refused, too
+    if codes.shape != wanted.shape or not (codes - wanted).norm() <= 0.01 * wanted.norm() + 1e-6:
         raise TalkmeshError(
             f"{folder}: this talkmesh ({__version__}) computes other codes from its weights than the one that made it; "
             "use that version or train again"

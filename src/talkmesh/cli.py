@@ -107,6 +107,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments) or 0)
     except TalkmeshError as error:
         return _complain(str(error))
+    except MemoryError:
+        return _complain(
+            "there is not enough memory for this: close other programs, or give it less at a time"
+        )
     except OSError as error:
         return _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
     except KeyboardInterrupt:

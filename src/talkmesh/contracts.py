@@ -5,6 +5,7 @@ T frames, H x W pixels, V vertices, K pose weights, N renders. The table of cont
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from talkmesh import params
 from talkmesh.errors import TalkmeshError
-from talkmesh.files import read_json, read_npz, replacing, write_json, write_npy, write_npz
+from talkmesh.files import read_json, read_npy, read_npz, replacing, write_json, write_npy, write_npz
 from talkmesh.rig import Rig
+from talkmesh.truth import GroundTruth as GroundTruth
+from talkmesh.truth import read_ground_truth as read_ground_truth
+from talkmesh.truth import write_ground_truth as write_ground_truth
 
 RAW = Path("data/raw")
 GROUND_TRUTH = Path("data/ground_truth")
@@ -40,6 +45,7 @@ CROP_COLUMNS = (
     *("offset_ms", "sync_confidence", "shift_ms", "residual_px_before", "residual_px_after"),
     "dropped_why",
 )
+SAFE = re.compile(r"[\w-][\w.-]*")  # a name that stays in its folder
 
 
 def _need(condition: bool, path: str | Path, what: str) -> None:
@@ -48,6 +54,15 @@ def _need(condition: bool, path: str | Path, what: str) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- clips
+
+
+def _table(path: Path, kinds: dict[str, type], **more: Any) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=kinds, **more)  # type: ignore[call-overload]
+    except ValueError as error:  # also what pandas makes of a broken table, and what is no UTF-8
+        raise TalkmeshError(
+            f"{path} is not a table of clips ({error}); run the stage that makes it again (dvc repro)"
+        ) from None
 
 
 def write_clips(table: pd.DataFrame, folder: Path = CLIPS) -> None:
@@ -66,9 +81,11 @@ def read_clips(folder: Path = CLIPS, split: str | None = None, kept: bool = True
         raise TalkmeshError(f"{path} not found: run `dvc repro segment`")
     texts = ("clip", "corpus", "speaker", "source", "split", "text", "dropped_why")
     # empty is the only missing text: a speaker may be called NA
-    table = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False)
+    numbers: dict[str, type] = {"start_s": float, "end_s": float, "fps": float, "frames": int}
+    table = _table(path, dict.fromkeys(texts, str) | numbers, keep_default_na=False)
     _need(list(table.columns) == list(CLIP_COLUMNS), path, f"columns must be {', '.join(CLIP_COLUMNS)}")
     _need(not table["clip"].duplicated().any(), path, "clip names must be unique")
+    _need(all(map(SAFE.fullmatch, table["clip"])), path, "clip names must be names of folders")
     if kept:
         table = table[table["dropped_why"] == ""]
     if split is not None:
@@ -119,15 +136,15 @@ def read_crops(clip: str, folder: Path = CROPS) -> Crops:
     if not (path / "images.npy").exists():
         raise TalkmeshError(f"{path}/images.npy not found: run `dvc repro crop`")
     crops = Crops(
-        np.load(path / "images.npy", mmap_mode="r"),
-        np.load(path / "landmarks.npy"),
-        np.load(path / "transforms.npy"),
-        np.load(path / "good.npy"),
+        read_npy(path / "images.npy", mapped=True),
+        read_npy(path / "landmarks.npy"),
+        read_npy(path / "transforms.npy"),
+        read_npy(path / "good.npy"),
     )
-    t = len(crops.images)
     _need(
         crops.images.ndim == 4 and crops.images.dtype == np.uint8, path, "images must be (T, H, W, 3) uint8"
     )
+    t = len(crops.images)
     _need(crops.landmarks.shape == (t, 478, 2), path, f"landmarks must be ({t}, 478, 2)")
     _need(crops.transforms.shape == (t, 2, 3), path, f"transforms must be ({t}, 2, 3)")
     _need(crops.good.shape == (t,), path, f"good must be ({t},)")
@@ -146,7 +163,7 @@ def read_crop_table(folder: Path = CROPS) -> pd.DataFrame:
     path = folder / "crops.csv"
     if not path.exists():
         raise TalkmeshError(f"{path} not found: run `dvc repro crop`")
-    table = pd.read_csv(path, dtype={"clip": str, "dropped_why": str})
+    table = _table(path, {"clip": str, "dropped_why": str})
     _need(list(table.columns) == list(CROP_COLUMNS), path, f"columns must be {', '.join(CROP_COLUMNS)}")
     return table.fillna({"dropped_why": ""})
 
@@ -207,75 +224,17 @@ def write_speakers(speakers: dict[str, Speaker], folder: Path = CROPS) -> None:
 def read_speakers(folder: Path = CROPS) -> dict[str, Speaker]:
     """Read the table of speakers."""
     found = read_json(folder / "speakers.json")
-    return {name: Speaker(**s | {"candidates": tuple(s["candidates"])}) for name, s in found.items()}
+    _need(isinstance(found, dict), folder / "speakers.json", "speakers by name are wanted")
+    where = folder / "speakers.json"
+    return {name: params.build(Speaker, values, f"{where}: {name}") for name, values in found.items()}
 
 
 def neutral_crop(speaker: Speaker, folder: Path = CROPS) -> tuple[np.ndarray, np.ndarray]:
     """Return the neutral crop (H, W, 3) uint8 of a speaker and its landmarks (478, 2)."""
     crops = read_crops(speaker.neutral_clip, folder)
+    fine = 0 <= speaker.neutral_frame < len(crops.images)
+    _need(fine, folder / speaker.neutral_clip, f"has no frame {speaker.neutral_frame}, the neutral one")
     return np.array(crops.images[speaker.neutral_frame]), crops.landmarks[speaker.neutral_frame]
-
-
-# --------------------------------------------------------------------------------------------- ground truth
-
-
-@dataclass(frozen=True)
-class GroundTruth:
-    """Truth of one recording or clip: pose weights (T, K) with their names, or vertices (T, V, 3) mm.
-
-    Weights apply to any rig that has shapes of these names; vertices only to the rig of `rig_hash`.
-    """
-
-    fps: float
-    weights: np.ndarray | None = None
-    names: tuple[str, ...] = ()
-    vertices: np.ndarray | None = None
-    rig_hash: str = ""
-
-    def __len__(self) -> int:
-        return len(self.weights if self.weights is not None else self.vertices)  # type: ignore[arg-type]
-
-    def motion(self, rig: Rig) -> np.ndarray | None:
-        """Return poses (T, K) of `rig`, or vertices (T, V, 3) in mm on it, or None if this truth does not apply."""
-        if self.weights is not None and set(self.names) <= set(rig.names):
-            return rig.pose_of(self.names, self.weights)
-        if self.vertices is not None and self.rig_hash == rig.hash:
-            return self.vertices
-        return None
-
-    def on(self, rig: Rig) -> np.ndarray | None:
-        """Return vertices (T, V, 3) in mm on `rig`, or None if this truth does not apply to it."""
-        motion = self.motion(rig)
-        return rig.vertices(motion) if motion is not None and motion.ndim == 2 else motion
-
-
-def write_ground_truth(path: Path, truth: GroundTruth) -> None:
-    """Write ground truth as npz."""
-    arrays: dict[str, Any] = {"fps": truth.fps, "rig_hash": truth.rig_hash}
-    if truth.weights is not None:
-        arrays |= {"weights": truth.weights.astype(np.float32), "names": np.array(truth.names)}
-    if truth.vertices is not None:
-        arrays["vertices"] = truth.vertices.astype(np.float32)
-    write_npz(path, **arrays)
-
-
-def read_ground_truth(path: Path) -> GroundTruth:
-    """Read ground truth; wrong shapes, NaN or a missing rate are errors that name the file."""
-    data = read_npz(path)
-    weights, vertices = data.get("weights"), data.get("vertices")
-    if "fps" not in data or (weights is None and vertices is None):
-        raise TalkmeshError(f"{path}: ground truth needs 'fps' and 'weights' with 'names', or 'vertices'")
-    names = tuple(map(str, data.get("names", ())))
-    if weights is not None and (weights.ndim != 2 or weights.shape[1] != len(names)):
-        raise TalkmeshError(
-            f"{path}: weights must be (frames, {len(names)}), one column a name; got {weights.shape}"
-        )
-    if vertices is not None and (vertices.ndim != 3 or vertices.shape[2] != 3):
-        raise TalkmeshError(f"{path}: vertices must be (frames, V, 3); got {vertices.shape}")
-    for array in (weights, vertices):
-        if array is not None and not np.isfinite(array).all():
-            raise TalkmeshError(f"{path}: ground truth holds NaN or infinite values")
-    return GroundTruth(float(data["fps"]), weights, names, vertices, str(data.get("rig_hash", "")))
 
 
 # -------------------------------------------------------------------------------------------------- renders
@@ -308,10 +267,16 @@ def read_renders(folder: Path) -> Renders:
     """Open the renders of one track."""
     if not (folder / "images.npy").exists():
         raise TalkmeshError(f"{folder}/images.npy not found: run `dvc repro render`")
-    images = np.load(folder / "images.npy", mmap_mode="r")
-    poses = np.load(folder / "poses.npy")
-    _need(len(images) == len(poses), folder, "one pose an image")
-    return Renders(images, poses, np.load(folder / "neutral.npy"), np.load(folder / "camera.npy"))
+    images = read_npy(folder / "images.npy", mapped=True)
+    poses, neutral, camera = (read_npy(folder / f"{name}.npy") for name in ("poses", "neutral", "camera"))
+    _need(images.ndim == 4 and images.dtype == np.uint8, folder, "images must be (N, H, W, 3) uint8")
+    _need(poses.shape[:1] == images.shape[:1], folder, "one pose an image")
+    _need(
+        neutral.shape == images.shape[1:] and camera.shape == (2, 3),
+        folder,
+        "neutral or camera is of another form",
+    )
+    return Renders(images, poses, neutral, camera)
 
 
 # ---------------------------------------------------------------------------------------------- predictions
@@ -338,4 +303,8 @@ def read_prediction(path: Path, rig: Rig) -> np.ndarray:
     data = read_npz(path)
     _need(str(data.get("rig_hash")) == rig.hash, path, f"is not of the rig {rig.name}")
     _need("vertices" in data or "weights" in data, path, "needs the array 'vertices' or 'weights'")
-    return data["vertices"] if "vertices" in data else rig.vertices(data["weights"])
+    name, form = ("vertices", rig.neutral.shape) if "vertices" in data else ("weights", (len(rig.names),))
+    found = data[name]
+    _need(found.dtype.kind == "f" and found.shape[1:] == form, path, f"{name} must be (frames, {form})")
+    _need(bool(np.isfinite(found).all()), path, f"{name} holds NaN or infinite values")
+    return found if name == "vertices" else rig.vertices(found)

@@ -22,6 +22,7 @@ import numpy as np
 
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import read_npz
+from talkmesh.timing import rate_of
 
 log = logging.getLogger(__name__)
 
@@ -116,12 +117,11 @@ def _npz(path: Path) -> tuple[Curves, ...]:
         takes |= {path.stem: "weights"}
     if not takes or "names" not in data or "fps" not in data:
         raise TalkmeshError(f"{path}: curves in an npz need 'names', 'fps', and 'weights' or 'w_<take>'")
-    fps = float(data["fps"])
-    if not 0 < fps < np.inf:
-        raise TalkmeshError(f"{path}: fps must be above 0; got {fps}")
+    fps = rate_of(data["fps"], path)
     names = [str(name) for name in data["names"].ravel()]
     return tuple(
-        _checked(path, take, names, np.arange(len(data[key])) / fps, data[key]) for take, key in takes.items()
+        _checked(path, take, names, np.arange(data[key].shape[0] if data[key].ndim else 0) / fps, data[key])
+        for take, key in takes.items()
     )
 
 
@@ -141,7 +141,7 @@ def _csv(path: Path) -> Curves:
     shapes = [i for i, name in enumerate(lower) if i != clock and name not in ("blendshapecount", *ROTATIONS)]
     # Live Link Face writes rows without weights while it sees no face
     rows = [
-        row for row in rows[1:] if len(row) > max(shapes, default=0) and all(row[i].strip() for i in shapes)
+        row for row in rows[1:] if len(row) > max(clock, *shapes, 0) and all(row[i].strip() for i in shapes)
     ]
     try:
         weights = np.array([[float(row[i]) for i in shapes] for row in rows])
@@ -177,7 +177,12 @@ def _seconds(path: Path, timecodes: Sequence[str]) -> np.ndarray:
 
 
 def _checked(path: Path, take: str, names: Sequence[str], times: np.ndarray, weights: np.ndarray) -> Curves:
-    if weights.ndim != 2 or weights.shape[1:] != (len(names),) or not len(weights):
+    if (
+        weights.ndim != 2
+        or weights.shape[1:] != (len(names),)
+        or not weights.size
+        or weights.dtype.kind not in "iuf"
+    ):
         raise TalkmeshError(f"{path}: {take} must be (frames, {len(names)}) weights; got {weights.shape}")
     known = [plain(name) for name in names]
     if len(set(known)) < len(known):

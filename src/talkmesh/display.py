@@ -18,6 +18,7 @@ from talkmesh import hdr
 # Code points of ITU-T H.273; without a tag, high definition is BT.709 and the rest BT.601, as players have it.
 BT709, UNKNOWN, BT601 = 1, 2, 6
 HIGH_DEFINITION = 720  # lines
+ODDEST = 8.0  # ratio of the sides of a pixel; 64:33 is the oddest in use
 
 
 def displayed(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
@@ -29,6 +30,8 @@ def displayed(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
     """
     interlaced = False  # some codecs mark only part of an interlaced recording
     aspect = float(stream.sample_aspect_ratio or 1)
+    if not 1 / ODDEST <= aspect <= ODDEST:  # a damaged header: pictures would become too large to hold
+        aspect = 1.0
 
     def kind(frame: Any) -> tuple[Any, ...]:
         nonlocal interlaced

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,10 @@ import numpy as np
 
 from talkmesh.errors import TalkmeshError
 
+KINDS = "biufU"  # of arrays: bool, integers, floats, text
+LARGE = 1 << 30  # bytes that an npz may always expand to; beyond, so many times its own size
+MOST_PACKED = 200
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -29,11 +34,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp{os.getpid()}.{path.name}")
+    temporary, former = (path.with_name(f".tmp{os.getpid()}{x}.{path.name}") for x in ("", "former"))
     try:
         yield temporary
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            os.replace(path, former)  # a kill while it is removed must not leave half of it under its name
         os.replace(temporary, path)
     except Exception as error:
         if _is_full(error):
@@ -42,10 +47,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
             ) from error
         raise
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        if former.exists() and not path.exists():
+            os.replace(former, path)
+        for left in (temporary, former):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def _is_full(error: Exception) -> bool:
@@ -96,7 +104,7 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TalkmeshError(f"{path} not found") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: no JSON, no UTF-8, a number of 5000 digits
         raise TalkmeshError(f"{path} is not valid JSON: {error}") from None
 
 
@@ -116,14 +124,44 @@ def write_npz(path: str | Path, **arrays: np.ndarray | str | float | int) -> Non
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """Read an npz without unpickling anything; a missing or broken one is an error that names it."""
+    """Read an npz of numbers and texts without unpickling anything; a missing or broken one is an error that names it.
+
+    What expands to gigabytes from almost nothing is refused before it does.
+    """
     try:
         with np.load(path, allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
+            size = sum(part.file_size for part in data.zip.infolist())
+            if size > max(LARGE, MOST_PACKED * Path(path).stat().st_size):
+                raise ValueError(f"{Path(path).stat().st_size} bytes would become {size}")
+            return {name: _plain_array(data[name], name) for name in data.files}
     except FileNotFoundError:
         raise TalkmeshError(f"{path} not found") from None
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise TalkmeshError(f"{path} is not a readable npz file: {error}") from None
+    except Exception as error:  # a broken file can fail in any way
+        raise TalkmeshError(f"{path} is not a readable npz file: {_told(error)}") from None
+
+
+def read_npy(path: str | Path, mapped: bool = False) -> np.ndarray:
+    """Read one array of numbers, or leave it on disk; a missing or broken file is an error that names it."""
+    try:
+        return _plain_array(np.load(path, "r" if mapped else None, allow_pickle=False), "it")
+    except FileNotFoundError:
+        raise TalkmeshError(f"{path} not found") from None
+    except Exception as error:
+        raise TalkmeshError(f"{path} is not a readable npy file of numbers: {_told(error)}") from None
+
+
+def _plain_array(value: Any, name: str) -> np.ndarray:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in KINDS:
+        raise ValueError(f"{name} holds neither numbers nor texts")
+    if value.dtype.kind == "U":  # Python takes texts of any numbers, and fails when they are used
+        signs = np.frombuffer(value.astype(value.dtype.newbyteorder("=")).tobytes(), np.uint32)
+        if signs.max(initial=0) > sys.maxunicode:
+            raise ValueError(f"{name} holds what are no characters")
+    return value
+
+
+def _told(error: Exception) -> str:
+    return f"{error}" or type(error).__name__
 
 
 def content_hash(*parts: Any) -> str:

@@ -20,10 +20,11 @@ from talkmesh.contracts import RENDERS, RIGS, Track, read_ground_truth
 from talkmesh.defaults import parameters
 from talkmesh.errors import TalkmeshError
 from talkmesh.evaluation import summary
-from talkmesh.files import read_npz
+from talkmesh.files import read_npy, read_npz
 from talkmesh.judged import Film, clip_film, clip_truth, judged_clips, read_camera, read_carried, speakers_of
 from talkmesh.rig import Rig, read_rig
 from talkmesh.scoring import NEED_FILM, NEED_TRUTH, Scoring, clip_scores
+from talkmesh.timing import rate_of
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +81,9 @@ def read_meshes(path: Path, rig: Rig, mm: float) -> tuple[np.ndarray, float | No
     or without names as this pipeline predicts them.
     """
     if path.suffix == ".npy":
-        return _meshes(_load(path), rig, path) * mm, None
+        return _meshes(read_npy(path), rig, path) * mm, None
     data = read_npz(path)
-    fps = float(data["fps"]) if "fps" in data else None
+    fps = rate_of(data["fps"], path) if "fps" in data else None
     if "weights" in data and "vertices" not in data:
         return _posed(data, path, rig), fps
     named = [data[name] for name in NAMES if name in data]
@@ -97,20 +98,13 @@ def read_meshes(path: Path, rig: Rig, mm: float) -> tuple[np.ndarray, float | No
     return _meshes(able[0], rig, path) * mm, fps
 
 
-def _load(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise TalkmeshError(f"{path} is not a readable npy file of numbers: {error}") from None
-
-
 def _posed(data: dict[str, np.ndarray], path: Path, rig: Rig) -> np.ndarray:
     if "names" in data:
         meshes = read_ground_truth(path).on(rig)
         if meshes is None:
             raise TalkmeshError(f"{path}: the rig {rig.name} lacks some of its blendshapes")
         return meshes
-    if data["weights"].shape[1:] != (len(rig.names),):
+    if data["weights"].shape[1:] != (len(rig.names),) or data["weights"].dtype.kind not in "iuf":
         raise TalkmeshError(
             f"{path}: weights must be (frames, {len(rig.names)}); got {data['weights'].shape}"
         )
@@ -119,17 +113,19 @@ def _posed(data: dict[str, np.ndarray], path: Path, rig: Rig) -> np.ndarray:
 
 def _meshes(array: np.ndarray, rig: Rig, path: Path) -> np.ndarray:
     """Return (T, 3V) as (T, V, 3); other shapes as they are, to be refused with a reason."""
-    if array.dtype.kind not in "fiu":
-        raise TalkmeshError(f"{path}: meshes must be numbers; got {array.dtype}")
+    if array.dtype.kind not in "fiu" or not array.ndim:
+        raise TalkmeshError(
+            f"{path}: meshes must be numbers, frame by frame; got {array.dtype} {array.shape}"
+        )
     flat = array.ndim == 2 and array.shape[1] == 3 * len(rig.neutral)
-    return (array.reshape(len(array), -1, 3) if flat else array).astype(np.float32)
+    return (array.reshape(len(array), len(rig.neutral), 3) if flat else array).astype(np.float32)
 
 
 def _rate(found: float | None, given: float | None, path: Path) -> float:
-    rate = found or given
-    if not rate or rate <= 0:
+    rate = given if found is None else found
+    if rate is None:
         raise TalkmeshError(f"{path} does not say its frames a second: give --fps")
-    return rate
+    return rate_of(rate, path)
 
 
 def against_folder(request: Request, rig: Rig) -> Iterator[Pair]:
@@ -143,7 +139,7 @@ def against_folder(request: Request, rig: Rig) -> Iterator[Pair]:
         predicted, found = read_meshes(path, rig, mm)
         fps = _rate(found, request.fps, path)
         truth, found = read_meshes(source, rig, mm)
-        step = (found or request.truth_fps or fps) / fps
+        step = (_rate(found, request.truth_fps or fps, source)) / fps
         if abs(step - round(step)) > 1e-6 or step < 1:
             raise TalkmeshError(
                 f"{source}: its {step * fps:g} frames a second are no multiple of the prediction's {fps:g}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import reprlib
 import types
 import typing
 from pathlib import Path
@@ -14,6 +16,10 @@ from talkmesh.errors import TalkmeshError
 
 PARAMS = Path("params.yaml")
 T = TypeVar("T")
+MOST_VALUES = 100_000  # in a file of parameters
+LARGEST = 1e100  # of numbers: whole ones in a file may be larger than any float
+QUOTED = reprlib.Repr()  # a short form of what is quoted in errors, however large or deep it is
+QUOTED.maxstring = QUOTED.maxother = 100
 
 
 def read(path: str | Path = PARAMS) -> dict[str, Any]:
@@ -23,11 +29,35 @@ def read(path: str | Path = PARAMS) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TalkmeshError(f"{path} not found: run this from the folder that holds it") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, an impossible date
         raise TalkmeshError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
-        raise TalkmeshError(f"{path} must hold sections, one per stage; found {type(values).__name__}")
+        raise TalkmeshError(
+            f"{path} must hold keys and values, a section per stage; found {type(values).__name__}"
+        )
+    _check_values(values, path)
     return values
+
+
+def _check_values(values: Any, path: str | Path) -> None:
+    """Raise a `TalkmeshError` unless a file holds plain values under text keys, and not more than anybody writes.
+
+    Aliases of YAML can make a few lines stand for a billion values, or for themselves.
+    """
+    todo, count = [values], 0
+    while todo:
+        value = todo.pop()
+        count += 1
+        if count > MOST_VALUES:
+            raise TalkmeshError(f"{path} holds more than {MOST_VALUES} values: write it without aliases")
+        if isinstance(value, dict):
+            if strange := [key for key in value if not isinstance(key, str)]:
+                raise TalkmeshError(f"{path}: the key {_shown(strange[0])} is no text: put it in quotes")
+            todo += value.values()
+        elif isinstance(value, list):
+            todo += value
+        elif not isinstance(value, str | int | float | None):
+            raise TalkmeshError(f"{path}: {_shown(value)} is neither text nor a number: put it in quotes")
 
 
 def section(cls: type[T], name: str, overrides: dict[str, Any] | None = None, path: str | Path = PARAMS) -> T:
@@ -57,6 +87,8 @@ def build(cls: type[T], values: dict[str, Any], where: str) -> T:
     """Make a `cls` of `values`; `where` names their origin in errors. Nested dataclasses are built likewise."""
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    if not isinstance(values, dict):
+        raise TalkmeshError(f"{where} must hold keys and values; found {_shown(values)}")
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise TalkmeshError(
@@ -86,7 +118,7 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     elif origin is typing.Literal:
         if value in args:
             return value
-        raise TalkmeshError(f"{where} must be one of {', '.join(map(str, args))}; got {value!r}")
+        raise TalkmeshError(f"{where} must be one of {', '.join(map(str, args))}; got {_shown(value)}")
     elif origin is tuple and isinstance(value, list | tuple):
         if len(args) == 2 and args[1] is Ellipsis:
             return tuple(_checked(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
@@ -97,8 +129,14 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     elif origin is dict and isinstance(value, dict):
         return {_checked(args[0], k, where): _checked(args[1], v, f"{where}.{k}") for k, v in value.items()}
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not abs(value) < math.inf or abs(value) > LARGEST:
+            raise TalkmeshError(f"{where} must be a number that is not infinite; got {_shown(value)}")
         return float(value)
     elif hint is Any or (isinstance(hint, type) and type(value) is hint):
         return value
     name = getattr(hint, "__name__", str(hint)) if not args else str(hint)
-    raise TalkmeshError(f"{where} must be {name}; got {value!r}")
+    raise TalkmeshError(f"{where} must be {name}; got {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    return QUOTED.repr(value)

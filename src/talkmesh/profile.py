@@ -10,7 +10,7 @@ import yaml
 
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import replacing
-from talkmesh.params import PARAMS
+from talkmesh.params import PARAMS, read
 
 PROFILES = Path("profiles")
 # a profile may add names to these; elsewhere keys must exist
@@ -62,17 +62,12 @@ def _editor() -> Any:
 
 
 def _load(editor: Any, path: Path) -> Any:
-    from ruamel.yaml.error import YAMLError
-
+    """Read with comments what can be read without them: the editor alone would keep tags, and aliases of themselves."""
+    read(path)
     try:
-        values = editor.load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise TalkmeshError(f"{path} not found: run this from the folder that holds it") from None
-    except YAMLError as error:
-        raise TalkmeshError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise TalkmeshError(f"{path} must hold keys and values, as params.yaml does")
-    return values
+        return editor.load(path.read_text(encoding="utf-8"))
+    except Exception as error:  # ruamel fails in many ways, of which YAMLError is one
+        raise TalkmeshError(f"{path} is not valid YAML: {error}") from None
 
 
 def _merge(old: Any, new: Any, source: str, where: tuple[str, ...]) -> Iterator[str]:
@@ -116,5 +111,5 @@ def _plain(value: Any) -> Any:
 
 
 def _first_comment(path: Path) -> str:
-    line = path.read_text(encoding="utf-8").partition("\n")[0]
+    line = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
     return line.removeprefix("#").strip() if line.startswith("#") else ""

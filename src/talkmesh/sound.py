@@ -17,7 +17,8 @@ from talkmesh.timing import timed
 # A jump of the timestamps above this is a hole in the recording and is filled with silence, so that what follows
 # stays in step with the picture; containers round timestamps by less.
 GAP_S = 0.1
-LONGEST_HOLE_S = 600.0
+LONGEST_HOLE_S = 600.0  # of all holes together
+SLOWEST, FASTEST = 2_000, 1_000_000  # Hz; a header that says less or more is damaged
 # Film sound: dialogue is in the centre, so it weighs twice as much as left and right; what surrounds is left out.
 FRONT = {"FC": 0.5, "FL": 0.25, "FR": 0.25}
 # What is never speech: the bass channel.
@@ -66,7 +67,7 @@ def sound_chunks(path: str | Path, rate: int) -> Iterator[np.ndarray]:
         stream = chosen(container, "audio")
         if stream is None:
             raise TalkmeshError(f"{path} has no sound")
-        length = early = 0  # samples made so far; those of them that lie before the picture
+        length = early = filled = 0  # samples so far; those before the picture; those of silence
         begun = False
         for samples, time in _resampled(container, stream, path, rate):
             if time is not None:
@@ -74,14 +75,14 @@ def sound_chunks(path: str | Path, rate: int) -> Iterator[np.ndarray]:
                 missing = round((time - zero) * rate) + early - length
                 if not begun:
                     early = max(0, -missing)
-                if missing > LONGEST_HOLE_S * rate:
+                if missing + filled > LONGEST_HOLE_S * rate:
                     raise TalkmeshError(
                         f"{path}: the timestamps of the sound jump by {missing / rate:.0f} s; repair it first "
                         "(ffmpeg -i IN -c copy OUT)"
                     )
                 if missing > (GAP_S * rate if begun else 0):
                     yield from _after(early, length, np.zeros(missing, np.float32))
-                    length += missing
+                    length, filled = length + missing, filled + missing
             begun = True
             yield from _after(early, length, samples)
             length += len(samples)
@@ -109,6 +110,10 @@ def _resampled(
                 for out in resampler.resample(None):
                     yield _mixed(out, weights), None
             form = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if not SLOWEST <= frame.sample_rate <= FASTEST:
+                raise TalkmeshError(
+                    f"{path}: {frame.sample_rate} samples a second cannot be: its header is damaged"
+                )
             weights = downmix(names(frame.layout))
             resampler = av.AudioResampler(format="flt", rate=rate)  # PyAV crashes on 8 planes
         frame.pts = None

@@ -63,7 +63,10 @@ def listed(path: Path, stems: set[str]) -> set[str]:
             f"{path} not found: list recordings in it, one a line, or set segment.test (segment.val) to a number "
             "of clips"
         )
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise TalkmeshError(f"{path} is no text in UTF-8: {error}") from None
     names = {Path(line).name if Path(line).name in stems else Path(line).stem for line in lines if line}
     if not names & stems:
         raise TalkmeshError(f"{path} lists no recording of this corpus that could be read")

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
+from talkmesh.errors import TalkmeshError
+
 T = TypeVar("T")
+SLOWEST, FASTEST = 0.01, 10_000.0  # frames a second; beyond, a file is broken
+
+
+def rate_of(value: Any, path: str | Path) -> float:
+    """Return what the file `path` says of its frames a second; anything but one sensible number is an error."""
+    number = np.asarray(value)
+    if number.size != 1 or number.dtype.kind not in "iuf" or not SLOWEST <= float(number.item()) <= FASTEST:
+        raise TalkmeshError(
+            f"{path}: fps must be one number of {SLOWEST} to {FASTEST:.0f}; got {number.ravel()[:3]}"
+        )
+    return float(number.item())
 
 
 def constant_rate(frames: Iterable[tuple[float, float, T]], fps: float) -> Iterator[T]:

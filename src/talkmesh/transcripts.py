@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,7 +45,7 @@ def read_transcript(path: Path) -> list[Span]:
     read, sentences = READERS[path.suffix.lower()]
     spans = []
     for start, end, text in read(path):
-        if end < start or start < 0:
+        if not 0 <= start <= end < math.inf:
             raise TalkmeshError(
                 f"{path}: '{text}' begins at {start:g} s and ends at {end:g} s; mend it or take it away"
             )
@@ -75,7 +76,7 @@ def _timed(path: Path) -> bool:
         return False
     if lines and {"start", "end", "text"} <= set(re.split(r"[\s,;]+", lines[0].strip().lower())):
         return True
-    return any(re.match(r'["\s]*[\d.]+["\s,;]+[\d.]+["\s,;]+.*[^\W\d_]', line) for line in lines)
+    return any(re.match(r'["\s]*[\d.]+["\s,;]+[\d.]+["\s,;].*[^\W\d_]', line) for line in lines)
 
 
 def _columns(path: Path, unit: Callable[[str], float]) -> Iterator[Entry]:
@@ -108,23 +109,24 @@ def _csv(path: Path) -> Iterator[Entry]:
     lines = _lines(path)
     rows = csv.reader(lines, delimiter=";" if lines and ";" in lines[0] and "," not in lines[0] else ",")
     order = [0, 1, 2]
-    for number, row in enumerate(rows, 1):
-        cells = [cell.strip() for cell in row]
-        if not any(cells):
-            continue
-        if number == 1 and {"start", "end", "text"} <= {c.lower() for c in cells}:
-            order = [[c.lower() for c in cells].index(name) for name in ("start", "end", "text")]
-            continue
-        try:
+    number = 0
+    try:
+        for number, row in enumerate(rows, 1):
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if number == 1 and {"start", "end", "text"} <= {c.lower() for c in cells}:
+                order = [[c.lower() for c in cells].index(name) for name in ("start", "end", "text")]
+                continue
             start, end, text = (cells[k] for k in order)
             yield float(start), float(end), text
-        except (ValueError, IndexError):
-            raise _wrong(path, number, "is not 'start,end,text'") from None
+    except (ValueError, IndexError, csv.Error):
+        raise _wrong(path, number, "is not 'start,end,text'") from None
 
 
 def _seconds(match: re.Match[str]) -> float:
     hours, minutes, seconds, fraction = match.groups()
-    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + float(f"0.{fraction}")
+    return float(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + float(f"0.{fraction}")
 
 
 def _captions(path: Path) -> Iterator[Entry]:
@@ -139,7 +141,7 @@ def _captions(path: Path) -> Iterator[Entry]:
                 raise _wrong(path, number, "is not 'time --> time'")
             times, found = (_seconds(both[0]), _seconds(both[1])), True
         elif line.strip() and times:
-            text.append(re.sub(r"<[^>]*>|\{\\[^}]*\}", "", line).strip())
+            text.append(re.sub(r"<[^<>]*>|\{\\[^{}]*\}", "", line).strip())
         elif not line.strip():
             if times:
                 yield *times, " ".join(text)
@@ -169,6 +171,8 @@ def _textgrid(path: Path) -> Iterator[Entry]:
                 at += 1
                 continue
             name, count = tokens[at + 1][0], int(tokens[at + 4][0])
+            if count < 0:
+                raise ValueError("fewer than no intervals")
             cells = [tokens[k][0] for k in range(at + 5, at + 5 + 3 * count)]
             tiers[name] = [
                 (float(a), float(b), c) for a, b, c in zip(cells[::3], cells[1::3], cells[2::3], strict=True)

@@ -10,15 +10,17 @@ files name, is not needed.
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
 
 from talkmesh.errors import TalkmeshError
 
+LARGEST = 100_000_000  # numbers of a sparse matrix, zeros counted: it is made a dense one
 KINDS = "biuf"  # of numbers that arrays may hold: bool, integers, floats
 NUMPY = (
     "numpy",
@@ -81,6 +83,8 @@ def _from_bytes(raw: Any, kind: Any, shape: Any, order: Any = "C") -> np.ndarray
     if isinstance(raw, int | list):
         raise _Refused("an array without its bytes")
     data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
+    if not all(isinstance(n, int) for n in (shape if isinstance(shape, tuple) else (shape,))):
+        raise _Refused("an array of unknown shape")
     array = np.frombuffer(data, kind.dtype).reshape(shape, order=order)
     return array.astype(kind.dtype.newbyteorder("="), order="A")
 
@@ -136,7 +140,18 @@ NAMED: dict[tuple[str, str], Any] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # type: ignore[misc]
+    """Python's own, in Python: the one in C takes memory for as many references as a file says that it will hold."""
+
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+
+    def load_bytearray8(self) -> None:
+        """As it is, but never larger than what the file holds."""
+        (size,) = struct.unpack("<Q", self.read(8))  # type: ignore[attr-defined]
+        self.append(bytearray(self.read(size)))  # type: ignore[attr-defined]
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+
     def find_class(self, module: str, name: str) -> Any:
         family = module.split(".")[0]
         if family == "chumpy" or (module.startswith("scipy.sparse") and name in SPARSE):
@@ -201,20 +216,31 @@ def _plain(value: Any, done: dict[int, Any]) -> Any:
 def _chumpy(name: str, state: dict[str, Any]) -> np.ndarray:
     """Return the values of a chumpy array: a plain one, or a selection of another's elements."""
     if "x" in state:
-        return np.asarray(state["x"])
+        return _array_of(state["x"])
     if name == "Select" and {"a", "idxs", "preferred_shape"} <= state.keys():
-        return np.asarray(state["a"]).ravel()[np.asarray(state["idxs"])].reshape(state["preferred_shape"])
+        return _array_of(state["a"]).ravel()[_array_of(state["idxs"])].reshape(state["preferred_shape"])
     raise _Refused(f"a chumpy '{name}', which is computed and not stored")
+
+
+def _array_of(value: Any) -> np.ndarray:
+    """Return an array, or a number as one. Lists are none: a short one may stand for more numbers than there is room
+    for, by holding itself twice, and so on."""
+    if not isinstance(value, np.ndarray | np.number | int | float):
+        raise _Refused(f"a '{type(value).__name__}' in the place of an array")
+    return np.asarray(value)
 
 
 def _sparse(name: str, state: dict[str, Any]) -> Any:
     """Return a sparse matrix after a check of its indices: scipy follows them blindly."""
-    shape = tuple(state["_shape"])
+    shape = tuple(int(n) for n in state["_shape"])
+    if len(shape) != 2 or shape[0] * shape[1] > LARGEST:
+        raise _Refused(f"a sparse matrix of {shape}")
     form = SPARSE[name]
     if form == "coo":
         row, column = state["coords"] if "coords" in state else (state["row"], state["col"])
-        return sparse.coo_matrix((state["data"], (row, column)), shape)  # checks its indices itself
+        places = _array_of(row), _array_of(column)
+        return sparse.coo_matrix((_array_of(state["data"]), places), shape)  # checks its indices itself
     make = {"csc": sparse.csc_matrix, "csr": sparse.csr_matrix}[form]
-    matrix = make((state["data"], state["indices"], state["indptr"]), shape)
+    matrix = make(tuple(_array_of(state[part]) for part in ("data", "indices", "indptr")), shape)
     matrix.check_format(full_check=True)
     return matrix

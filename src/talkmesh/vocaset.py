@@ -32,8 +32,9 @@ from tqdm import tqdm
 from talkmesh import contracts, media, unpickle
 from talkmesh.cutting import slice_truth
 from talkmesh.errors import TalkmeshError
-from talkmesh.files import replacing
+from talkmesh.files import read_npy, replacing
 from talkmesh.rig import Rig, write_rig
+from talkmesh.sound import FASTEST, SLOWEST
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +75,16 @@ class Vocaset:
         if entry is None:
             return None
         try:
-            samples, rate = np.asarray(entry["audio"]), round(float(entry["sample_rate"]))
+            samples, rate = entry["audio"], round(float(entry["sample_rate"]))
+            if not isinstance(samples, np.ndarray) or samples.dtype.kind not in "if" or not samples.size:
+                raise ValueError("no samples")
+            if not SLOWEST <= rate <= FASTEST:
+                raise ValueError(f"{rate} samples a second")
             scale = -float(np.iinfo(samples.dtype).min) if samples.dtype.kind == "i" else 1.0
             mono = samples.reshape(len(samples), -1).mean(1) / scale
-        except (KeyError, TypeError, ValueError) as error:
+            if not np.isfinite(mono).all():
+                raise ValueError("NaN or infinite samples")
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise TalkmeshError(
                 f"{self.folder}: the sound of {subject} {sentence} is broken: {error}"
             ) from None
@@ -93,14 +100,13 @@ def open_vocaset(folder: Path) -> Vocaset:
         If a file is missing or broken, or they do not fit each other.
     """
     path = folder / "data_verts.npy"
-    try:
-        vertices = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise TalkmeshError(f"{path} not found: give VOCASET's folder of training data") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise TalkmeshError(f"{path} is not a readable npy file: {error}") from None
-    if vertices.ndim != 3 or vertices.shape[2] != 3:
-        raise TalkmeshError(f"{path} must be (frames, vertices, 3); got {vertices.shape}")
+    if not path.exists():
+        raise TalkmeshError(f"{path} not found: give VOCASET's folder of training data")
+    vertices = read_npy(path, mapped=True)
+    if vertices.ndim != 3 or vertices.shape[2] != 3 or vertices.dtype.kind != "f":
+        raise TalkmeshError(
+            f"{path} must be (frames, vertices, 3) numbers; got {vertices.dtype} {vertices.shape}"
+        )
     index, templates = (unpickle.load(folder / f) for f in ("subj_seq_to_idx.pkl", "templates.pkl"))
     try:
         rows = {
@@ -111,12 +117,19 @@ def open_vocaset(folder: Path) -> Vocaset:
             }
             for subject, sentences in index.items()
         }
-        templates = {subject: np.asarray(t, np.float64) for subject, t in templates.items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if not all(isinstance(t, np.ndarray) and t.dtype.kind in "iuf" for t in templates.values()):
+            raise ValueError("a template is no array")
+        templates = {subject: t.astype(np.float64) for subject, t in templates.items()}
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise TalkmeshError(
             f"{folder}: subj_seq_to_idx.pkl or templates.pkl is not VOCASET's: {error}"
         ) from None
     for subject, sentences in rows.items():
+        for name in (subject, *sentences):  # they become names of files
+            if not isinstance(name, str) or not contracts.SAFE.fullmatch(name):
+                raise TalkmeshError(
+                    f"{folder}: subj_seq_to_idx.pkl holds '{name}', which is no name of a file"
+                )
         if subject not in templates or templates[subject].shape != vertices.shape[1:]:
             raise TalkmeshError(f"{folder}/templates.pkl has no face {vertices.shape[1:]} of {subject}")
         for sentence, ids in sentences.items():

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from talkmesh.errors import TalkmeshError
-from talkmesh.models.folder import fill_model, read_model, write_model
+from talkmesh.models.folder import built, read_model, write_model
 from talkmesh.rig import Rig
 
 SHAPES_PULL = 0.01  # mm^2; shapes that look alike share a motion, and none moves for nothing
@@ -28,6 +28,10 @@ class HeadConfig:
     width: int
     layers: int
     lip_weight: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.layers <= 100 or not 0 < self.width <= 65_536:
+            raise TalkmeshError("a head has 0 to 100 hidden layers, of 1 to 65536")
 
 
 class Head(nn.Module):
@@ -80,6 +84,5 @@ def read_head(folder: Path, rig: Rig) -> Head:
     config, extra, weights = read_model(folder, HeadConfig)
     if extra.get("rig_hash") != rig.hash:
         raise TalkmeshError(f"{folder} was distilled on another rig; run `dvc repro distil` again")
-    model = Head(config, weights["layers.0.weight"].shape[1], torch.from_numpy(rig.deltas))
-    fill_model(folder, model, weights)
-    return model
+    deltas = torch.from_numpy(rig.deltas)
+    return built(folder, weights, lambda: Head(config, weights["layers.0.weight"].shape[1], deltas))

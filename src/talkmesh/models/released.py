@@ -186,7 +186,7 @@ def meshtalk(folder: Path) -> ReleasedMeshTalk:
         try:
             states[name] = torch.load(folder / f"{name}.pkl", map_location="cpu", weights_only=True)
         except Exception as error:
-            reason = str(error).splitlines()[0]
+            reason = f"{type(error).__name__}: {error}"
             raise TalkmeshError(f"{folder / name}.pkl cannot be read as weights ({reason})") from None
     try:
         vertices = states["vertex_unet"]["mean"].shape[2]

@@ -11,6 +11,7 @@ B batch, S samples, T video frames, F features, D model width, C code.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from talkmesh.errors import TalkmeshError
+from talkmesh.files import read_json
 from talkmesh.models.hearing import (
     AFTER,
     BEFORE,
@@ -36,6 +38,7 @@ from talkmesh.models.hearing import (
 )
 
 LOUDNESS = 10 ** (LEVEL_TARGET / 20)  # about the standard deviation of levelled speech
+FAMILY = ("wav2vec2", "hubert", "wavlm")  # of transformers' kinds of models
 KERNEL = 9  # frames, of the convolution by which positions enter
 
 
@@ -55,6 +58,30 @@ class SpeechConfig:
     heads: int
     context: int
     dropout: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.layers <= 100 and 0 < self.width <= 65_536 and 0 < self.per_frame <= 100):
+            raise TalkmeshError(
+                "E_A has 1 to 100 layers, of width 1 to 65536, and reads 1 to 100 vectors a frame"
+            )
+        if self.heads < 1 or self.width % self.heads or self.context < 0:
+            raise TalkmeshError(
+                f"E_A: a width of {self.width} is not shared by {self.heads} heads, or context is below 0"
+            )
+
+
+def check_front_end(path: Path) -> None:
+    """Raise a `TalkmeshError` unless `path` describes a network of the wav2vec 2.0 family, of a size that can be built.
+
+    It is beside the weights: nothing is fetched for a stored model, and no code but that of transformers is run.
+    """
+    found = read_json(path)
+    fine = isinstance(found, dict) and found.get("model_type") in FAMILY and "auto_map" not in found
+    layers = found.get("num_hidden_layers", 12) if fine else 0
+    if type(layers) is not int or not 0 < layers <= 100 or len(str(found)) > 100_000:
+        raise TalkmeshError(
+            f"{path} describes no model of the kinds {', '.join(FAMILY)}; copy the model whole"
+        )
 
 
 def check_sound(samples: np.ndarray) -> None:

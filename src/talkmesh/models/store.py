@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from talkmesh import params
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import write_json
 from talkmesh.framing import Framing
-from talkmesh.models.folder import fill_model, read_model, write_model
+from talkmesh.models.folder import built, read_model, write_model
 from talkmesh.models.regressor import Regressor, RegressorConfig
+from talkmesh.models.speech import check_front_end
 from talkmesh.models.transcoder import Transcoder, TranscoderConfig
 
+FASTEST, LARGEST = 1000.0, 4096  # frames a second, pixels
 FRONT_END = "front_end/config.json"  # of a transcoder whose front end is a pre-trained network
 
 
@@ -34,17 +37,42 @@ def write_transcoder(folder: Path, model: Transcoder, framing: Framing, fps: flo
 def read_transcoder(folder: Path) -> tuple[Transcoder, Framing, float]:
     """Read a transcoder, its framing and its frame rate."""
     config, extra, weights = read_model(folder, TranscoderConfig)
-    framing = params.build(Framing, extra["framing"], f"{folder}: framing")
-    neutral, colours, mask = (torch.zeros_like(weights[name]) for name in ("neutral", "colours", "mask"))
+    made = params.build(_Made, {"speakers": []} | extra, f"{folder}/config.json: extra")
     own = config
-    if (folder / FRONT_END).exists():
+    if config.with_speech and config.speech.front_end == "wav2vec2":
+        check_front_end(folder / FRONT_END)
         speech = dataclasses.replace(config.speech, checkpoint=str(folder / FRONT_END))
         own = dataclasses.replace(config, speech=speech)
-    people = extra.get("speakers", ())
-    model = Transcoder(own, framing.pixels, extra["fps"], neutral, colours, mask, people)
+
+    def make() -> Transcoder:
+        neutral, colours, mask = (torch.zeros(weights[name].shape) for name in ("neutral", "colours", "mask"))
+        return Transcoder(own, made.framing.pixels, made.fps, neutral, colours, mask, made.speakers)
+
+    model = built(folder, weights, make)
     model.config = config
-    fill_model(folder, model, weights)
-    return model, framing, float(extra["fps"])
+    return model, made.framing, made.fps
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a transcoder is made for."""
+
+    framing: Framing
+    fps: float
+    speakers: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps <= FASTEST or not 0 < self.framing.pixels <= LARGEST:
+            raise TalkmeshError(
+                f"no model is made for {self.fps:g} frames a second of {self.framing.pixels} pixels"
+            )
+
+
+@dataclass(frozen=True)
+class _Of:
+    """The rig that a regressor was trained on."""
+
+    rig_hash: str
 
 
 def write_regressor(folder: Path, model: Regressor, rig_hash: str) -> None:
@@ -55,8 +83,6 @@ def write_regressor(folder: Path, model: Regressor, rig_hash: str) -> None:
 def read_regressor(folder: Path, rig_hash: str) -> Regressor:
     """Read a regressor; it must have been trained on the rig of that hash."""
     config, extra, weights = read_model(folder, RegressorConfig)
-    if extra.get("rig_hash") != rig_hash:
+    if params.build(_Of, extra, f"{folder}/config.json: extra").rig_hash != rig_hash:
         raise TalkmeshError(f"{folder} was trained on another rig; run `dvc repro regressor` again")
-    model = Regressor(config, torch.zeros_like(weights["neutral"]))
-    fill_model(folder, model, weights)
-    return model
+    return built(folder, weights, lambda: Regressor(config, torch.zeros(weights["neutral"].shape)))

@@ -69,6 +69,13 @@ class TranscoderConfig:
     code_noise: tuple[float, float]
     speech: SpeechConfig
 
+    def __post_init__(self) -> None:
+        for name, widths in (("code", (self.code,)), ("encoder", self.encoder), ("decoder", self.decoder)):
+            if not 0 < len(widths) <= 12 or not all(0 < width <= 65_536 for width in widths):
+                raise TalkmeshError(
+                    f"transcoder.{name} must be 1 to 12 widths of 1 to 65536; got {widths}"[:200]
+                )
+
 
 class VisualEncoder(nn.Module):
     """E_V: luminance (B, 1, H, W), about zero mean and unit variance, to codes (B, C). Shared by both domains.

@@ -6,7 +6,7 @@ Units are millimetres; x to the viewer's right, y up, z towards the viewer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,8 @@ import numpy as np
 
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import content_hash, read_npz, write_npz
+
+FAR_MM = 1e6  # of a coordinate: what is a kilometre away is no face in millimetres
 
 
 @dataclass(frozen=True)
@@ -49,37 +51,47 @@ class Rig:
     hash: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        v, k = len(self.neutral), len(self.names)
-        checks = {
-            f"neutral must be (V, 3), got {self.neutral.shape}": self.neutral.shape == (v, 3),
-            f"faces must be (F, 3), got {self.faces.shape}": self.faces.ndim == 2
-            and self.faces.shape[1] == 3,
-            f"deltas must be ({k}, {v}, 3), got {self.deltas.shape}": self.deltas.shape == (k, v, 3),
-            f"landmarks must be 40 vertex ids, got {self.landmarks.shape}": self.landmarks.shape == (40,),
-            "colours must be (V, 3)": self.colours.shape == (v, 3),
-            "neutral and deltas must be finite": bool(
-                np.isfinite(self.neutral).all() and np.isfinite(self.deltas).all()
-            ),
-            "the lip set is empty": len(self.lips) > 0,
-            f"a texture needs uv ({v}, 2) and a picture (H, W, 3) uint8": self._is_textured_well(),
-            "names of blendshapes must be unique": len(set(self.names)) == k,
-        }
-        for ids, what in ((self.faces, "faces"), (self.lips, "lips"), (self.landmarks, "landmarks")):
-            checks[f"{what} name vertices outside 0..{v - 1}"] = bool(
-                ids.size and ids.min() >= 0 and ids.max() < v
-            )
-        for problem, fine in checks.items():
-            if not fine:
-                raise TalkmeshError(f"rig {self.name}: {problem}")
+        if problem := next(self._problems(), None):
+            raise TalkmeshError(f"rig {self.name}: {problem}")
         object.__setattr__(
             self, "hash", content_hash(self.neutral, self.faces, self.deltas, list(self.names))
         )
+
+    def _problems(self) -> Iterator[str]:
+        """Yield what is wrong; each check relies on those before."""
+        v, k = self.neutral.shape[0] if self.neutral.ndim else 0, len(self.names)
+        whole = {"faces": self.faces, "lips": self.lips, "landmarks": self.landmarks, "upper": self.upper}
+        shapes = {
+            "neutral": (self.neutral, (v, 3)),
+            "deltas": (self.deltas, (k, v, 3)),
+            "colours": (self.colours, (v, 3)),
+            "landmarks": (self.landmarks, (40,)),
+            "faces": (self.faces, (*self.faces.shape[:1], 3)),
+        }
+        for name, (array, shape) in shapes.items():
+            if array.shape != shape:
+                yield f"{name} must be {shape}, got {array.shape}"
+            if name not in whole and array.dtype.kind != "f":
+                yield f"{name} must be floating-point numbers, got {array.dtype}"
+        for name in ("neutral", "deltas", "colours"):
+            if not (np.abs(getattr(self, name)) < FAR_MM).all():
+                yield f"{name} must be finite and below {FAR_MM:g}"
+        for name, ids in whole.items():
+            if ids.size and (ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() >= v):
+                yield f"{name} name vertices outside 0..{v - 1}"
+        if not len(self.faces) or self.lips.ndim != 1 or not len(self.lips):
+            yield "the lip set is empty, or there are no faces"
+        if not self._is_textured_well():
+            yield f"a texture needs uv ({v}, 2) and a picture (H, W, 3) uint8"
+        if len(set(self.names)) != k or not all(map(str.isprintable, (self.name, *self.names))):
+            yield "names of blendshapes must be unique, and all names printable"
 
     def _is_textured_well(self) -> bool:
         if self.uv is None or self.texture is None:
             return self.uv is None and self.texture is None
         picture = self.texture.ndim == 3 and self.texture.shape[2] == 3 and self.texture.dtype == np.uint8
-        return self.uv.shape == (len(self.neutral), 2) and bool(np.isfinite(self.uv).all()) and picture
+        fine = self.uv.shape == (len(self.neutral), 2) and self.uv.dtype.kind == "f"
+        return fine and bool(np.isfinite(self.uv).all()) and picture and bool(self.texture.size)
 
     def vertices(self, poses: np.ndarray) -> np.ndarray:
         """Return the vertices (..., V, 3) in mm of poses (..., K)."""
@@ -131,7 +143,7 @@ def read_rig(path: Path) -> Rig:
             str(data["name"]),
             data["neutral"],
             data["faces"],
-            tuple(map(str, data["names"])),
+            tuple(map(str, data["names"].ravel())),
             data["deltas"],
             data["lips"],
             data["landmarks"],

@@ -95,11 +95,11 @@ def read(path: Path) -> Flame:
     if not isinstance(data, Mapping):
         raise TalkmeshError(f"{path} is not a FLAME model: a dictionary of arrays is wanted")
     try:
-        parents = np.asarray(data["kintree_table"])[0].astype(np.int64)
+        parents = _numbers(data["kintree_table"])[0].astype(np.int64)
         parents[0] = -1  # written as 2**32 - 1
         model = Flame(
             _floats(data["v_template"]),
-            np.asarray(data["f"]).astype(np.int32),
+            _numbers(data["f"]).astype(np.int64),
             _floats(data["shapedirs"]),
             _floats(data["posedirs"]),
             _floats(data["J_regressor"]),
@@ -110,7 +110,11 @@ def read(path: Path) -> Flame:
         raise TalkmeshError(f"{path} is not a FLAME model: it has no {error}") from None
     except (TypeError, ValueError, IndexError) as error:
         raise TalkmeshError(f"{path} is not a FLAME model ({error})") from None
-    v, j = len(model.template), len(parents)
+    v, j = model.template.shape[0] if model.template.ndim else 0, len(parents)
+    if model.faces.ndim != 2 or not model.faces.size or model.shapes.ndim != 3:
+        raise TalkmeshError(
+            f"{path} is not a FLAME model: f or shapedirs is {model.faces.shape}, {model.shapes.shape}"
+        )
     wanted = {
         "v_template": (model.template.shape, (v, 3)),
         "f": (model.faces.shape, (len(model.faces), 3)),
@@ -129,8 +133,15 @@ def read(path: Path) -> Flame:
     return model
 
 
+def _numbers(value: Any) -> np.ndarray:
+    array = value.toarray() if sparse.issparse(value) else value
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf" or not array.ndim:
+        raise ValueError("what should be an array of numbers is none")
+    return array
+
+
 def _floats(value: Any) -> np.ndarray:
-    array = np.asarray(value.toarray() if sparse.issparse(value) else value, np.float64)
+    array = _numbers(value).astype(np.float64)
     if not np.isfinite(array).all():
         raise ValueError("it holds NaN or infinite values")
     return array
@@ -147,7 +158,12 @@ def read_masks(path: Path, count: int) -> dict[str, np.ndarray]:
     data = unpickle.load(path)
     if not isinstance(data, Mapping) or not {*LIPS, *UPPER} <= data.keys():
         raise TalkmeshError(f"{path} does not hold the regions {', '.join((*LIPS, *UPPER))}")
-    masks = {str(name): np.unique(np.asarray(ids)).astype(np.int32) for name, ids in data.items()}
+    try:
+        masks = {str(name): np.unique(_numbers(ids)).astype(np.int64) for name, ids in data.items()}
+    except ValueError:
+        raise TalkmeshError(
+            f"{path} does not hold vertex ids by region: {', '.join((*LIPS, *UPPER))}"
+        ) from None
     if any(len(ids) and not 0 <= ids.min() <= ids.max() < count for ids in masks.values()):
         raise TalkmeshError(f"{path} names vertices that the model of {count} vertices does not have")
     return masks
@@ -193,13 +209,13 @@ def load(
     regions = read_masks(masks, len(rest)) if masks is not None else {}
     return RigFile(
         rest * MM,
-        model.faces,
+        model.faces.astype(np.int32),
         tuple(shapes),
         (np.stack(list(shapes.values())) * MM).astype(np.float32),
         lips=np.unique(np.concatenate([regions[r] for r in LIPS])) if regions else None,
         upper=np.unique(np.concatenate([regions[r] for r in UPPER])) if regions else None,
         unit_mm=1.0,
-    )
+    ).checked(path)
 
 
 def with_jaw(model: Flame, rest: np.ndarray, turn: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from talkmesh.rig.rigfile import RigFile
 
 log = logging.getLogger(__name__)
 
+LARGEST = 100_000_000  # numbers of all vertices at rest and in all shapes: 400 MB
 MOVED = 0.1  # of a shape's largest motion: what moves at least so far says where the face is
 # How far the head reaches beyond that: to the sides, in widths; down and up, in heights
 SIDES, BELOW, ABOVE = 0.6, 0.4, 1.5
@@ -54,19 +55,30 @@ def load(path: Path) -> RigFile:
     """
     gltf = open_gltf(path)
     try:
-        pieces = [
-            piece
-            for number, (node, world) in enumerate(_instances(gltf))
-            for piece in _primitives(gltf, number, node, world)
-        ]
-    except (KeyError, IndexError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
+            pieces = _pieces(gltf)
+            given = list(dict.fromkeys(name for piece in pieces for name in piece.shapes))
+            if not any(delta.any() for piece in pieces for delta in piece.shapes.values()):
+                raise TalkmeshError(
+                    f"{path} has no morph targets that move anything: export the face with its shape keys"
+                )
+            return _joined(pieces, given).checked(path)
+    except TalkmeshError:
+        raise
+    except Exception as error:  # a broken file can fail in any way
         raise TalkmeshError(f"{path} is a broken glTF file ({type(error).__name__}: {error})") from None
-    given = list(dict.fromkeys(name for piece in pieces for name in piece.shapes))
-    if not any(delta.any() for piece in pieces for delta in piece.shapes.values()):
-        raise TalkmeshError(
-            f"{path} has no morph targets that move anything: export the face with its shape keys"
-        )
-    return _joined(pieces, given)
+
+
+def _pieces(gltf: Gltf) -> list[_Piece]:
+    """Return the primitives of all nodes that are shown, if there is room for them."""
+    pieces, size = [], 0
+    for number, (node, world) in enumerate(_instances(gltf)):
+        for piece in _primitives(gltf, number, node, world):
+            size += piece.position.size * (1 + len(piece.shapes))
+            if size > LARGEST:
+                raise ValueError("its meshes are too large to be a face's")
+            pieces.append(piece)
+    return pieces
 
 
 # ------------------------------------------------------------------------------------------------- the scene
@@ -95,9 +107,13 @@ def _instances(gltf: Gltf) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
     (joints, 4, 4) for a skin."""
     nodes = gltf["nodes"]
     scenes = gltf["scenes"]
-    children = {child for node in nodes for child in node.get("children", ())}
+    below = [child for node in nodes for child in node.get("children", ())]
+    children = set(below)
+    if len(children) < len(below):
+        raise ValueError("a node hangs on two others")
     roots = [i for i in range(len(nodes)) if i not in children]
     shown = scenes[gltf.json.get("scene", 0)].get("nodes", []) if scenes else roots
+    shown = list(dict.fromkeys(shown))
     world: dict[int, np.ndarray] = {}
 
     def place(index: int, parent: np.ndarray) -> None:
@@ -151,6 +167,8 @@ def _primitives(gltf: Gltf, number: int, node: dict[str, Any], world: np.ndarray
             continue
         attributes = primitive["attributes"]
         position = gltf.array(attributes["POSITION"]).astype(np.float32)
+        if position.size * (1 + len(names)) > LARGEST:
+            raise ValueError("a mesh is too large to be a face's")
         raw = np.zeros((len(names), *position.shape), np.float32)
         for i, target in enumerate(primitive.get("targets", ())[: len(names)]):
             if "POSITION" in target:
@@ -190,7 +208,7 @@ def _skin(gltf: Gltf, attributes: dict[str, int]) -> tuple[np.ndarray, np.ndarra
 def _triangles(gltf: Gltf, primitive: dict[str, Any], count: int) -> np.ndarray:
     ids = gltf.array(primitive["indices"])[:, 0] if "indices" in primitive else np.arange(count)
     triangles = ids[: len(ids) // 3 * 3].reshape(-1, 3).astype(np.int64)
-    if triangles.max(initial=0) >= count:
+    if triangles.min(initial=0) < 0 or triangles.max(initial=0) >= count:
         raise ValueError(f"a triangle names vertex {triangles.max()} of {count}")
     return triangles
 

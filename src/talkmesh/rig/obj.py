@@ -43,8 +43,9 @@ def load(folder: Path, neutral: str | None = None) -> RigFile:
             raise TalkmeshError(
                 f"{path} has {len(vertices)} vertices, {first.name} has {len(rest)}: export all with the same mesh"
             )
-        delta[:] = vertices - rest
-    return RigFile(rest, faces, canonicals([p.stem for p in shapes]), deltas)
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
+            delta[:] = vertices - rest
+    return RigFile(rest, faces, canonicals([p.stem for p in shapes]), deltas).checked(folder)
 
 
 def _neutral(folder: Path, files: list[Path], wanted: str | None) -> Path:

@@ -120,7 +120,9 @@ def read_ids(path: str | Path) -> np.ndarray:
             ids = np.array(path.read_text(encoding="utf-8").replace(",", " ").split(), int)
         if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer) or not len(ids):
             raise ValueError(f"a list of whole numbers is wanted, not {ids.dtype} of shape {ids.shape}")
-    except (OSError, ValueError, TypeError) as error:
+        if ids.min() < 0 or ids.max() > np.iinfo(np.int32).max:
+            raise ValueError("ids are 0 or more, and fewer than 2,147,483,648")
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise TalkmeshError(f"{path} does not hold vertex ids ({error})") from None
     return ids.astype(np.int32)
 

@@ -35,14 +35,15 @@ def read(path: Path, faces: bool = True) -> tuple[np.ndarray, np.ndarray]:
                 corners = [int(corner.split("/")[0]) for corner in line.split("#")[0].split()[1:]]
                 # from 1 on; negative: from the last vertex so far back
                 first, *rest = [c - 1 if c > 0 else c + len(points) for c in corners]
-                if 0 in corners or min(first, *rest) < 0 or len(rest) < 2:
+                if len(rest) < 2 or 0 in corners or min(first, *rest) < 0:
                     raise ValueError("a face is three or more vertices of the file")
                 fans += [(first, b, c) for b, c in pairwise(rest)]
         except ValueError as error:
             raise TalkmeshError(f"{path} is no OBJ file that can be read: line {number}, {error}") from None
-    vertices, triangles = np.array(points).reshape(-1, 3), np.array(fans, np.int32).reshape(-1, 3)
+    vertices = np.array(points).reshape(-1, 3)
     if not len(vertices) or not np.isfinite(vertices).all():
         raise TalkmeshError(f"{path} has no vertices, or some that are not finite")
-    if triangles.size and triangles.max() >= len(vertices):
+    # before NumPy sees numbers of any size
+    if any(corner >= len(vertices) for fan in fans for corner in fan):
         raise TalkmeshError(f"{path}: a face names a vertex that is not among its {len(vertices)}")
-    return vertices, triangles
+    return vertices, np.array(fans, np.int32).reshape(-1, 3)

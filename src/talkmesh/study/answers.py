@@ -6,12 +6,14 @@ Nothing is overwritten: a corrected answer is one more row, and the last one cou
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from talkmesh.errors import TalkmeshError
 from talkmesh.study.pairs import Side
@@ -67,7 +69,13 @@ class Answers:
             If it is no database, or holds answers to another build.
         """
         with self._open() as base:
+            base.execute("PRAGMA trusted_schema = OFF")
             base.executescript(TABLES)
+            kinds = base.execute(
+                "SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index')"
+            ).fetchall()
+            if kinds:  # a view may never end, a trigger may take answers away
+                raise TalkmeshError(f"{self.path} holds more than tables ({kinds[0][0]}): it is not ours")
             base.execute("INSERT INTO study SELECT ? WHERE NOT EXISTS (SELECT * FROM study)", (self.study,))
             (found,) = base.execute("SELECT id FROM study").fetchone()
         if found != self.study:
@@ -110,6 +118,8 @@ class Answers:
                 "AND (?1 IS NULL OR participant = ?1) ORDER BY id",
                 (number,),
             ).fetchall()
+        if not all(map(_is_answer, rows)):
+            raise TalkmeshError(f"{self.path} holds a row that is no answer: it was changed or damaged")
         return [Answer(*row) for row in rows]
 
     def participants(self) -> list[int]:
@@ -142,10 +152,23 @@ def count_answers(path: Path) -> int:
         return 0
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
-            made = base.execute("SELECT * FROM sqlite_master WHERE name = 'answers'").fetchone()
+            made = base.execute(
+                "SELECT * FROM sqlite_master WHERE type = 'table' AND name = 'answers'"
+            ).fetchone()
             return int(base.execute("SELECT COUNT(*) FROM answers").fetchone()[0]) if made else 0
     except sqlite3.Error as error:
         raise TalkmeshError(f"{path}: {error}; is it a SQLite file?") from error
+
+
+def _is_answer(row: tuple[Any, ...]) -> bool:
+    number, *texts, seconds = row
+    return (
+        type(number) is int
+        and all(isinstance(text, str) for text in texts)
+        and texts[2] in ("left", "right")
+        and isinstance(seconds, float)
+        and 0 <= seconds < math.inf
+    )
 
 
 def _now() -> str:

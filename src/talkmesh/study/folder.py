@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from talkmesh import params
+from talkmesh.contracts import SAFE
 from talkmesh.errors import TalkmeshError
 from talkmesh.files import read_json, write_json
 from talkmesh.study.design import Checks
@@ -61,7 +62,11 @@ def write_study(folder: Path, shown: Shown, key: Key) -> None:
 
 def read_shown(folder: Path) -> Shown:
     """Read what the server needs; a missing or broken file is an error that names it."""
-    return params.build(Shown, _read(folder, SHOWN), str(folder / SHOWN))
+    shown = params.build(Shown, _read(folder, SHOWN), str(folder / SHOWN))
+    names = {name for t in shown.trials for name in (t.id, t.left, t.right, t.face, t.repeats) if name}
+    if not shown.trials or not all(map(SAFE.fullmatch, names)):
+        raise TalkmeshError(f"{folder / SHOWN} shows nothing, or has names that are no names of videos")
+    return shown
 
 
 def read_key(folder: Path) -> Key:

@@ -41,7 +41,12 @@ def read_outcome(folder: Path) -> tuple[Key, Outcome]:
     given = answers.given()
     if not given:
         raise TalkmeshError(f"{folder / ANSWERS} holds no answer yet; `talkmesh study serve` asks")
-    return key, outcome(shown, key, given)
+    try:
+        return key, outcome(shown, key, given)
+    except KeyError as error:
+        raise TalkmeshError(
+            f"{folder}: {ANSWERS}, {SHOWN} and {KEY} do not fit each other ({error} is unknown): one was changed"
+        ) from None
 
 
 def write_report(folder: Path) -> tables.Table:
