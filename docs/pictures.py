@@ -1,6 +1,6 @@
 """Remake the pictures that the README shows, from a finished `make demo`: ``make pictures``.
 
-demo.png: moments of a test clip, the film above, the character below as the model moves it from the speech alone.
+demo.png: moments of a test clip, the film above, below what it is as ground truth on the character.
 gallery.png: three sentences of `talkmesh gallery`. app.png: the page of `talkmesh app`, where there is a Chromium.
 """
 
@@ -28,8 +28,8 @@ from talkmesh.rig import read_rig  # noqa: E402
 from talkmesh.scoring import mesh_opening  # noqa: E402
 
 IMAGES = ROOT / "docs/images"
-METHOD, MOMENTS, SIZE = "ours", 5, 240
-BUNDLE = Path("models/bundles") / METHOD
+METHOD, MOMENTS, SIZE = "ground_truth", 5, 240  # of demo.png; the README says which method it shows
+BUNDLE = Path("models/bundles/ours")
 
 
 def moments(track: Track, clip: str, fps: float) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import itertools
 import json
 import socket
@@ -191,6 +193,27 @@ def test_an_upload_that_breaks_off_leaves_nothing_and_gives_its_place_back(tmp_p
             until(lambda: not list(tmp_path.iterdir()))
         assert send(server, "c")[0] == 201
         assert server.jobs._work.done in ([], ["c"])
+
+
+@pytest.mark.parametrize("room", [None, 3], ids=["none left", "for a part of a piece"])
+def test_a_full_disk_is_told_and_no_sound_is_cut_short(
+    room: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.FileIO):
+        def write(self, piece: Any) -> int:
+            if room is None:
+                raise OSError(errno.ENOSPC, "no space left on device")
+            return super().write(piece[:room])
+
+    with serving(tmp_path, Worker()) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "talkmesh.app.server.open", lambda path, mode, buffering: Full(path, mode), raising=False
+            )
+            status, reply = send(server, "a", b"long enough")
+        assert (status, reply["kind"]) == (507, "disk_full")
+        assert list(tmp_path.iterdir()) == []
+        assert send(server, "b")[0] == 201, "and the page goes on"
 
 
 def test_a_job_is_cancelled_while_it_waits_and_while_it_is_worked_on(tmp_path: Path) -> None:

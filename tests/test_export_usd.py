@@ -6,36 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import readers
 from motions import FPS, FRAMES, assert_lips_agree, nameless, poses
 from talkmesh.errors import TalkmeshError
 from talkmesh.export.usd import write_animation_usd
 from talkmesh.rig import Rig
 from tiny_project import tiny_rig
-
-
-def deformed(path: Path) -> tuple[object, np.ndarray]:
-    """Return the stage and the points (T, V, 3) in mm: rest, and offsets at the weights that UsdSkel maps to them."""
-    from pxr import Usd, UsdGeom, UsdSkel
-
-    stage = Usd.Stage.Open(str(path))
-    cache = UsdSkel.Cache()
-    root = UsdSkel.Root(stage.GetDefaultPrim())
-    cache.Populate(root, Usd.PrimDefaultPredicate)
-    (binding,) = cache.ComputeSkelBindings(root, Usd.PrimDefaultPredicate)
-    (skinned,) = binding.GetSkinningTargets()
-    mesh = UsdGeom.Mesh(skinned.GetPrim())
-    query = UsdSkel.BlendShapeQuery(UsdSkel.BindingAPI(mesh.GetPrim()))
-    animation = cache.GetSkelQuery(binding.GetSkeleton()).GetAnimQuery()
-    neutral = np.array(mesh.GetPointsAttr().Get())
-    shapes = np.zeros((query.GetNumBlendShapes(), *neutral.shape))
-    for i, shape in enumerate(shapes):
-        one = query.GetBlendShape(i)
-        shape[np.array(one.GetPointIndicesAttr().Get(), int)] = np.array(one.GetOffsetsAttr().Get())
-    times = range(int(stage.GetStartTimeCode()), int(stage.GetEndTimeCode()) + 1)
-    mapper = skinned.GetBlendShapeMapper()
-    weights = np.array([mapper.Remap(animation.ComputeBlendShapeWeights(time)) for time in times])
-    millimetre = UsdGeom.GetStageMetersPerUnit(stage) * 1000
-    return stage, (neutral + np.tensordot(weights, shapes, 1)) * millimetre
 
 
 @pytest.mark.parametrize("rig", [tiny_rig(), nameless(tiny_rig())], ids=["arkit", "compressed"])
@@ -45,7 +21,7 @@ def test_ten_seconds_are_played_back_by_usd(tmp_path: Path, rig: Rig) -> None:
 
     vertices = rig.vertices(poses(rig))
     shapes = write_animation_usd(tmp_path / "a.usdc", vertices, FPS, rig)
-    stage, found = deformed(tmp_path / "a.usdc")
+    stage, found = readers.usd(tmp_path / "a.usdc")
     assert stage.GetTimeCodesPerSecond() == FPS
     assert len(found) == FRAMES
     assert (stage.GetEndTimeCode() - stage.GetStartTimeCode() + 1) / stage.GetTimeCodesPerSecond() == 10.0

@@ -133,9 +133,11 @@ class Handler(PageHandler):
                     raise Refused(f"the upload took more than {UPLOAD_S:g} s: send less", 408, "too_slow")
                 self.unread -= len(piece)
                 try:
-                    file.write(piece)
+                    written = file.write(piece)
                 except OSError:
-                    raise Refused("the disk is full: tell who started the page", 507, "disk_full") from None
+                    written = 0
+                if written < len(piece):
+                    raise Refused("the disk is full: tell who started the page", 507, "disk_full")
 
     def _pass_over(self) -> None:
         """Read what a refused request still sends, for a while: closed too early, the reply is lost to the browser."""

@@ -35,6 +35,9 @@ class _File:
 
     json: dict[str, Any]
     binary: bytearray = field(default_factory=bytearray)
+    lists: dict[bytes, int] = field(
+        default_factory=dict
+    )  # of moved vertices, and their views: many shapes share one
 
     def view(self, data: bytes, target: int | None = None) -> int:
         """Add bytes and return the number of their view."""
@@ -59,12 +62,12 @@ class _File:
         kind = "u2" if len(delta) <= 0xFFFF else "u4"
         if len(moved) * (12 + int(kind[1])) >= delta.nbytes:
             return self.accessor(delta, "f4", VERTICES, bounds=True)
+        which = moved.astype("<" + kind).tobytes()
+        if which not in self.lists:
+            self.lists[which] = self.view(which)
         sparse = {
             "count": len(moved),
-            "indices": {
-                "bufferView": self.view(moved.astype("<" + kind).tobytes()),
-                "componentType": CODES[kind],
-            },
+            "indices": {"bufferView": self.lists[which], "componentType": CODES[kind]},
             "values": {"bufferView": self.view(delta[moved].tobytes())},
         }
         return self._add("accessors", _described(delta, "f4", True) | {"sparse": sparse})

@@ -1,8 +1,8 @@
 """A motion as few blendshapes and their weights: what GLB and USD hold.
 
 First come the shapes of the rig that ARKit has too, with their names, so that they can be driven by anything else.
-Then come corrections: principal components of what those leave, as many as bring every vertex of every frame within
-the tolerance, and no more than there is room for. A rig without ARKit's shapes has corrections alone.
+Then come corrections: components of what those leave, as many as bring every vertex of every frame within the
+tolerance, and no more than there is room for. A rig without ARKit's shapes has corrections alone.
 
 T frames, V vertices, K shapes; millimetres.
 """
@@ -18,12 +18,14 @@ from talkmesh.rig import Rig
 
 MOST = 64  # shapes a mesh: what engines and viewers take
 TOLERANCE = 0.1  # mm
-QUIET = 0.5  # of the tolerance: vertices that never are farther off get no correction
+QUIET = 0.75  # of the tolerance: vertices that never are farther off get no correction
 RANK = 0.95  # of the tolerance: what the components may leave; the rest is for rounding
 NEAR = (
     1.05  # times the error of all there is room for: fewer will do if they come so near, where noise is left
 )
-FRAMES = 1000  # of a longer motion, frames that components are found on
+ROUNDS = 8  # of components for the vertices that the last ones left farthest off; more gain little
+FAINTEST = 0.05  # of the mean vertex: what any counts for in them
+FRAMES = 1000  # of a longer motion, frames that components are found for: one in so many
 
 
 @dataclass(frozen=True)
@@ -65,22 +67,52 @@ def corrections(left: np.ndarray, tolerance: float, most: int) -> tuple[np.ndarr
     as `most` would, and their weights (T, C) in [-1, 1]."""
     loud = np.linalg.norm(left, axis=2).max(0) > QUIET * tolerance
     rows = left[:, loud].reshape(len(left), -1)
-    basis = _components(rows[:: -(-len(rows) // FRAMES)])[:most]
-    driven = rows @ basis.T  # (T, C)
-
-    def error(count: int) -> float:
-        rest = rows - driven[:, :count] @ basis[:count]
-        return float(np.linalg.norm(rest.reshape(len(rows), -1, 3), axis=2).max(initial=0.0))
-
-    enough = max(RANK * tolerance, NEAR * error(len(basis)))
-    low, high = 0, len(basis)  # the largest error need not fall with every component, but close to
+    few = rows[:: -(-len(rows) // FRAMES)]
+    basis = _components(few)[: 2 * most]
+    core = basis * np.linalg.norm(few @ basis.T, axis=0)[:, None]  # spreads as the frames do, and is shorter
+    enough = RANK * tolerance
+    best = _levelled(few, core, most, enough)
+    enough = max(enough, NEAR * best.error)
+    low, high = 0, len(best.basis)  # the largest error need not fall with every component, but close to
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if error(middle) <= enough else (middle + 1, high)
-    size = np.abs(driven[:, :low]).max(0)
-    deltas = np.zeros((low, *left.shape[1:]), np.float32)
-    deltas[:, loud] = (basis[:low] * size[:, None]).reshape(low, int(loud.sum()), 3)
-    return deltas, (driven[:, :low] / size).astype(np.float32)
+        found = _levelled(few, core, middle, enough)
+        if found.error <= enough:
+            best, high = found, middle
+        else:
+            low = middle + 1
+    weights = (rows * best.gain) @ best.basis.T
+    size = np.abs(weights).max(0)
+    deltas = np.zeros((len(size), *left.shape[1:]), np.float32)
+    deltas[:, loud] = (best.basis / best.gain * size[:, None]).reshape(len(size), int(loud.sum()), 3)
+    return deltas, (weights / size).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Levelled:
+    """Components of rows times a gain: basis (C, m), gain (m,), and the farthest in mm that a vertex is left off."""
+
+    basis: np.ndarray
+    gain: np.ndarray
+    error: float
+
+
+def _levelled(rows: np.ndarray, core: np.ndarray, count: int, enough: float) -> _Levelled:
+    """Return `count` components of `rows` (T, m) whose largest error is at most `enough` mm, or else small.
+
+    Principal components leave a small mean error. So they are found again, with more said of the vertices that the
+    last ones left far off, some times over. core : (n, m) rows that spread as `rows` do.
+    """
+    gain, tries = np.ones(rows.shape[1] // 3, np.float32), []
+    while len(tries) < ROUNDS and (not tries or tries[-1].error > enough):
+        each = np.repeat(gain, 3)
+        basis = _components(core * each)[:count]
+        rest = rows - (rows * each) @ basis.T @ (basis / each)
+        off = np.linalg.norm(rest.reshape(len(rows), -1, 3), axis=2).max(0)
+        tries.append(_Levelled(basis, each, float(off.max(initial=0.0))))
+        gain *= np.sqrt(off / max(float(off.mean()), 1e-12))
+        gain = np.maximum(gain / max(float(gain.mean()), 1e-12), FAINTEST)
+    return min(tries, key=lambda one: one.error)
 
 
 def _components(rows: np.ndarray) -> np.ndarray:
