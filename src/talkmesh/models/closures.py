@@ -31,7 +31,7 @@ def importance(shapes: np.ndarray, fps: float, closures: Closures) -> np.ndarray
     edges = np.flatnonzero(np.diff(closed.astype(int), prepend=0, append=0))
     counts = np.ones(len(closed), np.float32)
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
-        inside = 0 < begin and end < len(closed)  # else a pause that the clip cuts short
+        inside = begin > 0 and end < len(closed)  # else a pause that the clip cuts short
         if inside and end - begin <= closures.longest_s * fps:
             counts[begin:end] = closures.weight
     return counts
