@@ -1,4 +1,4 @@
-"""Remake the pictures that the README shows, from a finished `make demo`: ``make pictures``.
+"""Remake the pictures that the README and docs/app.md show, from a finished `make demo`: ``make pictures``.
 
 demo.png: moments of a test clip, the film above, below what it is as ground truth on the character.
 gallery.png: three sentences of `talkmesh gallery`. app.png: the page of `talkmesh app`, where there is a Chromium.
@@ -23,7 +23,7 @@ from talkmesh import params, preview, sheet  # noqa: E402
 from talkmesh.bundle import load  # noqa: E402
 from talkmesh.contracts import PREDICTIONS, Track, clip_audio, read_crops, read_prediction  # noqa: E402
 from talkmesh.files import replacing  # noqa: E402
-from talkmesh.report.pictures import film, mesh_images, spaced  # noqa: E402
+from talkmesh.report.pictures import film, mesh_images  # noqa: E402
 from talkmesh.rig import read_rig  # noqa: E402
 from talkmesh.scoring import mesh_opening  # noqa: E402
 
@@ -36,7 +36,7 @@ def moments(track: Track, clip: str, fps: float) -> np.ndarray:
     """Return the sheet of film and character at moments spaced along the motion of the lips."""
     rig = read_rig(track.rig_file)
     vertices = read_prediction(PREDICTIONS / METHOD / f"{clip}.npz", rig)
-    chosen = spaced(mesh_opening(vertices, rig), MOMENTS)
+    chosen = sheet.moments(mesh_opening(vertices, rig), MOMENTS)
     filmed = [image for k, image in enumerate(film(clip, fps, read_crops(clip), SIZE)) if k in chosen]
     return preview.contact_sheet(np.stack([*filmed, *mesh_images(vertices[chosen], rig, SIZE)]), len(chosen))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PATIENCE = 180  # seconds; nothing here is fast on a busy machine
+PATIENCE = float(os.environ.get("TALKMESH_PATIENCE", 180))  # seconds; nothing here is fast on a busy machine
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio", "--no-first-run", "--disable-extensions",
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 240  # seconds; nothing here is fast on a busy machine
+PATIENCE = float(os.environ.get("TALKMESH_PATIENCE", 240))  # seconds; nothing here is fast on a busy machine
 
 
 def free_port() -> int:

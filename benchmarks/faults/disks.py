@@ -113,7 +113,7 @@ def clock(folder: Path) -> dict[str, Any]:
     for name, text, year in (
         ("ahead", "one", 130),
         ("back", "one", 1),
-        ("changed_and_dated_back", "two", 1),
+        ("changed_and_dated_back", "two", 2),
         ("changed_and_dated_ahead", "six", 130),
     ):
         given.write_text(text)

@@ -115,7 +115,7 @@ def write_sheet(folder: Path, bundle: Bundle, lines: Sequence[Line], cast: Seque
     still = [MeshRenderer(a.rig, FACE, close_up(a.rig, FACE, WIDE, 0.14)) for a in cast]
     rows = []
     for motions in said:
-        chosen = spaced(mesh_opening(motions[0], cast[0].rig), MOMENTS)
+        chosen = moments(mesh_opening(motions[0], cast[0].rig), MOMENTS)
         faces = [[r.image(motion[k]) for k in chosen] for r, motion in zip(still, motions, strict=True)]
         rows.append(np.array(faces))
     moving = [MeshRenderer(a.rig, VIDEO_FACE) for a in cast]
@@ -129,6 +129,12 @@ def write_sheet(folder: Path, bundle: Bundle, lines: Sequence[Line], cast: Seque
     save_png(paths[0], laid_out(rows, [a.name for a in cast], [line.text or line.name for line in lines]))
     write_video(paths[1], frames(), bundle.fps, np.concatenate(sounds), HEARD_RATE)
     return paths
+
+
+def moments(opening: np.ndarray, count: int) -> np.ndarray:
+    """Return `count` frames spaced along the motion of a lip opening (T,), without its two ends, where faces rest."""
+    found = spaced(opening, count + 2)
+    return found[1:-1] if len(found) > 2 else found
 
 
 def laid_out(rows: Sequence[np.ndarray], heads: Sequence[str], texts: Sequence[str]) -> np.ndarray:
