@@ -254,8 +254,9 @@ def test_a_clip_table_and_speakers_of_a_stranger(tmp_path: Path) -> None:
     good = path.read_text()
     path.write_text(good.replace("talk_a,", "../../../talk,", 1))
     refused(lambda: contracts.read_clips(path.parent), "clip names must be names of folders")
-    path.write_text(good.replace(",20,", ",many,", 1))
-    refused(lambda: contracts.read_clips(path.parent), "is not a table of clips")
+    for frames in ("many", "1e400", "9" * 25):
+        path.write_text(good.replace(",20,", f",{frames},", 1))
+        refused(lambda: contracts.read_clips(path.parent), "is not a table of clips")
     (given / "data/crops/speakers.json").write_text(json.dumps({"anna": {"neutral": 1}}))
     refused(lambda: contracts.read_speakers(given / "data/crops"), r"speakers\.json: anna: unknown key")
     (given / "data/crops/talk_a/good.npy").write_bytes(b"x")
