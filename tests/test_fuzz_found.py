@@ -329,7 +329,7 @@ def test_a_scene_reads_nothing_outside_of_its_folder(uri: str, tmp_path: Path) -
 def test_corners_beyond_all_integers_or_alone(face: str, why: str, tmp_path: Path) -> None:
     write(tmp_path, seeds.objs()[0])
     path = tmp_path / "neutral.obj"
-    path.write_text(path.read_text() + f"f {face}\n")
+    path.write_text(path.read_text() + f"\nf {face}\n")
     refused(lambda: obj.load(tmp_path), why)
 
 
