@@ -59,7 +59,7 @@ def _need(condition: bool, path: str | Path, what: str) -> None:
 def _table(path: Path, kinds: dict[str, type], **more: Any) -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype=kinds, **more)  # type: ignore[call-overload]
-    except ValueError as error:  # also what pandas makes of a broken table, and what is no UTF-8
+    except (ValueError, OverflowError) as error:  # ValueError: also a broken table, and what is no UTF-8
         raise TalkmeshError(
             f"{path} is not a table of clips ({error}); run the stage that makes it again (dvc repro)"
         ) from None
