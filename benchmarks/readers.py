@@ -105,6 +105,6 @@ def mp4(path: Path) -> tuple[float, float, float, np.ndarray]:
 
     with av.open(str(path)) as file:
         video, audio = file.streams.video[0], file.streams.audio[0]
-        lengths = [float((stream.duration or 0) * (stream.time_base or 0)) for stream in (video, audio)]
+        seen, heard = (float((stream.duration or 0) * (stream.time_base or 0)) for stream in (video, audio))
         frames = np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video)])
-        return float(video.average_rate or 0), *lengths, frames
+        return float(video.average_rate or 0), seen, heard, frames

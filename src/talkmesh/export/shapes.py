@@ -103,7 +103,8 @@ def _levelled(rows: np.ndarray, core: np.ndarray, count: int, enough: float) -> 
     Principal components leave a small mean error. So they are found again, with more said of the vertices that the
     last ones left far off, some times over. core : (n, m) rows that spread as `rows` do.
     """
-    gain, tries = np.ones(rows.shape[1] // 3, np.float32), []
+    gain = np.ones(rows.shape[1] // 3, np.float32)
+    tries: list[_Levelled] = []
     while len(tries) < ROUNDS and (not tries or tries[-1].error > enough):
         each = np.repeat(gain, 3)
         basis = _components(core * each)[:count]
