@@ -1,7 +1,8 @@
 """Weights of a rig's blendshapes for a motion that is only a mesh, and how far they stay from it.
 
-Lips count more than the rest of the head, and weights that bend in time cost a little: what the mesh says clearly is
-kept to a hundredth, what several shapes could explain alike does not flicker between them.
+Lips count more than the rest of the head, their opening counts by itself, and weights that bend in time cost a little:
+what the mesh says clearly is kept to a hundredth, what several shapes could explain alike does not flicker between
+them.
 
 T frames, V vertices, K blendshapes; millimetres.
 """
@@ -14,11 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from talkmesh.curves import plain
+from talkmesh.landmarks import INNER_LOWER, INNER_UPPER
+from talkmesh.landmarks import LIPS as MEDIAPIPE_LIPS
 from talkmesh.rig import Rig
 from talkmesh.rig.bounded import bounded
 from talkmesh.rig.names import ARKIT, SIDED, SPLIT
 
 LIPS = 4.0  # what a lip vertex counts; others 1
+# What the gap of the inner lips counts beside the mean vertex. It is what eyes look at, and shapes that cannot meet all
+# lip vertices can meet it: with ARKit's, on a trained model, its largest error fell from 2.8 to 0.2 % of its range,
+# and the mean error of all vertices grew by a twentieth.
+OPENING = 0.3
 # mm^2. Of a shape that moves the mean vertex by 0.4 mm, the weakest of ARKit's on a head, an articulation of 5 Hz at
 # 30 frames a second is damped by less than 1 %; a direction in which shapes cancel each other to 0.03 mm, by half.
 SMOOTH = 1e-3
@@ -69,6 +76,13 @@ def fit_weights(
         [(part.astype(float) - rig.neutral).reshape(len(part), -1) @ weighted.T for part in _chunks(vertices)]
     )
     quadratic = weighted @ flat.T + RIDGE * np.eye(len(flat))
+    upper, lower = (
+        rig.landmarks[[MEDIAPIPE_LIPS.index(i) for i in ids]] for ids in (INNER_UPPER, INNER_LOWER)
+    )
+    gaps = (deltas[:, upper, 1] - deltas[:, lower, 1]).astype(float)  # (K, pairs)
+    rise = [vertices[:, ids, 1].astype(float) - rig.neutral[ids, 1] for ids in (upper, lower)]
+    right += OPENING * (rise[0] - rise[1]) @ gaps.T / len(upper)
+    quadratic += OPENING * gaps @ gaps.T / len(upper)
     return bounded(quadratic, right, smooth).astype(np.float32)
 
 
