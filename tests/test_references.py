@@ -39,6 +39,16 @@ def test_every_sentence_gets_another_and_none_is_used_twice(names: set[str]) -> 
     assert wrong == wrong_sentences(sorted(names, reverse=True))
 
 
+@pytest.mark.parametrize(("speakers", "sentences"), [(12, 20), (2, 3), (5, 2)])
+def test_no_clip_gets_its_own_sentence_from_another_mouth(speakers: int, sentences: int) -> None:
+    names = [f"p{i:02d}-t{k:03d}" for i in range(speakers) for k in range(sentences)]
+    wrong = wrong_sentences(names)
+    assert set(wrong.values()) == set(names)
+    assert all(a.split("-")[1] != b.split("-")[1] for a, b in wrong.items())
+    same = [f"p{i}-t1" for i in range(4)]  # nothing else was said
+    assert all(a != b for a, b in wrong_sentences(same).items())
+
+
 def test_short_ones_are_played_back_and_forth() -> None:
     frames = np.arange(4)[:, None]
     assert lengthened(frames, 3).ravel().tolist() == [0, 1, 2]

@@ -16,12 +16,18 @@ REFERENCES = (TRUTH, STILL, CHANCE)
 
 
 def wrong_sentences(clips: Sequence[str]) -> dict[str, str]:
-    """Return another clip for every clip, none of them twice: half way on in the sorted list, around its end.
+    """Return another clip for every clip, none of them twice: about half way on in the sorted list, around its end.
 
-    Neighbours may be cut from one recording; half way is as far from a clip as another can be.
+    Neighbours may be cut from one recording; half way is as far from a clip as another can be. Where several speakers
+    say the same (`anna-03`, `ben-03`), it is as near to that as no clip gets its own sentence from another mouth.
     """
     names = sorted(clips)
-    return {name: names[(i + len(names) // 2) % len(names)] for i, name in enumerate(names)}
+    count, said = len(names), [name.partition("-")[2] or name for name in names]
+    half = count // 2
+    steps = sorted(range(1, count), key=lambda step: abs(step - half))
+    other = (s for s in steps if all(said[i] != said[(i + s) % count] for i in range(count)))
+    step = next(other, half)
+    return {name: names[(i + step) % count] for i, name in enumerate(names)}
 
 
 def lengthened(frames: np.ndarray, length: int) -> np.ndarray:
