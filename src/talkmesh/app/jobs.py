@@ -129,6 +129,11 @@ class Jobs:
         with self._changed:
             return self._told(self._job(id))
 
+    def ids(self) -> list[str]:
+        """Return the ids of all jobs that are kept, in the order in which they came."""
+        with self._changed:
+            return list(self._jobs)
+
     def folder(self, id: str) -> Path:
         """Return the folder of a job."""
         with self._changed:
