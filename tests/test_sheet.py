@@ -103,6 +103,12 @@ def test_texts_and_names_stand_on_the_sheet() -> None:
     assert short.shape == made.shape, "a still sentence has fewer moments"
 
 
+def test_moments_are_the_widest_mouths_of_the_parts_of_a_sentence() -> None:
+    opening = np.array([0, 3, 1, 0, 0, 5, 0, 2, 9])
+    assert sheet.moments(opening, 3).tolist() == [1, 5, 8]
+    assert sheet.moments(opening[:2], 3).tolist() == [0, 1]
+
+
 def test_rigs_from_files(project: Path, tmp_path: Path) -> None:
     bundle = load(project / "models/bundles/ours")
     write_rig(tmp_path / "same.npz", bundle.rig)

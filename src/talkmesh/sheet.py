@@ -1,7 +1,7 @@
 """One sheet to look at: sentences by characters, as a picture and as a video with sound.
 
-Every sentence is said by the model once; its motion goes to each character. The moments of a row are spaced along the
-motion of the lips and the same for all.
+Every sentence is said by the model once; its motion goes to each character. The moments of a row are those in which the
+lips of its parts are widest open, the same for all characters.
 
 T frames, V vertices.
 """
@@ -26,7 +26,7 @@ from talkmesh.export.sounds import HEARD_RATE
 from talkmesh.media import write_video
 from talkmesh.preview import save_png
 from talkmesh.render import MeshRenderer
-from talkmesh.report.pictures import comparison, spaced
+from talkmesh.report.pictures import comparison
 from talkmesh.rig import Rig, read_rig
 from talkmesh.rig.pictures import close_up
 from talkmesh.rig.source import Source, load
@@ -132,9 +132,9 @@ def write_sheet(folder: Path, bundle: Bundle, lines: Sequence[Line], cast: Seque
 
 
 def moments(opening: np.ndarray, count: int) -> np.ndarray:
-    """Return `count` frames spaced along the motion of a lip opening (T,), without its two ends, where faces rest."""
-    found = spaced(opening, count + 2)
-    return found[1:-1] if len(found) > 2 else found
+    """Return of each of `count` parts of a sentence the frame in which its lips are widest open (T,)."""
+    parts = np.array_split(np.arange(len(opening)), min(count, len(opening)))
+    return np.array([part[opening[part].argmax()] for part in parts])
 
 
 def laid_out(rows: Sequence[np.ndarray], heads: Sequence[str], texts: Sequence[str]) -> np.ndarray:
