@@ -81,6 +81,11 @@ class Watched:
         self.page.until(f"location.pathname.endsWith({run!r})")
         return run
 
+    def ended(self, run: str) -> None:
+        """Wait for the end of a run; its page does not look again by itself for what was left last."""
+        wait_for(lambda: self.prefect.state(run) in ("COMPLETED", "FAILED", "CRASHED"))
+        self.page.open(self.page.value("location.href"))
+
     def artifact(self, key: str) -> None:
         """Go to the newest artifact of a key by its page."""
         found = {a["key"]: a["latest_id"] for a in self.prefect.ask("POST", "/artifacts/latest/filter")}
@@ -124,11 +129,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 def test_a_run_is_started_and_looked_at_on_prefects_pages(watched: Watched) -> None:
     page = watched.page
-    watched.quick_run("nightly")
+    run = watched.quick_run("nightly")
+    watched.ended(run)
     watched.sees("Completed", "Running stage 'middle@x'")
     watched.picture("pipeline")
-    page.open(page.value("location.href"))  # the page does not look again for what a run leaves at its end
-    watched.sees("Completed")
     watched.click("Artifacts")
     watched.sees("stages", "scores", "middle-x")
     watched.picture("pipeline-artifacts")
@@ -169,14 +173,14 @@ def test_cancel_on_the_page_ends_the_stage(watched: Watched) -> None:
     watched.picture("cancelled")
     (watched.project / "long").unlink()
     again = watched.quick_run("nightly")
-    wait_for(lambda: watched.prefect.state(again) in ("COMPLETED", "FAILED", "CRASHED"))
+    watched.ended(again)
     watched.sees("Completed")
 
 
 def test_ablations_are_started_in_prefect_and_compared_in_mlflow(watched: Watched) -> None:
     page = watched.page
     run = watched.quick_run("ablations")
-    wait_for(lambda: watched.prefect.state(run) in ("COMPLETED", "FAILED", "CRASHED"))
+    watched.ended(run)
     watched.sees("Completed")
     watched.picture("ablations")
     watched.artifact("ablations")
