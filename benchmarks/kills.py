@@ -12,14 +12,11 @@ Exit code 1 if anything half was found, or an answer was lost.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import os
 import random
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -36,6 +33,7 @@ import soundfile
 import models_on_disk
 import studied
 import tiny_project
+from benchmarks.drills import command
 from talkmesh import opengl
 from talkmesh.bundle import Bundle
 from talkmesh.errors import TalkmeshError
@@ -222,24 +220,7 @@ def _answer(url: str, key: Any, answers: Answers, acknowledged: set[tuple[int, s
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    drills: dict[str, Callable[[Path, int], dict[str, Any]]] = {"export": export, "study": study}
-    parser.add_argument("drills", nargs="*", metavar="DRILL", help=f"of {', '.join(drills)}; default: all")
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    arguments = parser.parse_args()
-    found = {}
-    for name in arguments.drills or drills:
-        with tempfile.TemporaryDirectory() as temporary:
-            found[name] = drills[name](Path(temporary).resolve(), arguments.kills)
-        if not arguments.json:
-            print(f"{name}: {'as it should' if found[name]['ok'] else 'NOT as it should'}")
-            print("".join(f"  {key}: {value}\n" for key, value in found[name].items() if key != "ok"), end="")
-    if arguments.json:
-        print(json.dumps(found))
-    return 0 if all(result["ok"] for result in found.values()) else 1
+    return command(__doc__, {"export": export, "study": study})
 
 
 if __name__ == "__main__":

@@ -17,45 +17,31 @@ tests/test_full_disk.py; the real training, cancelled: tests/test_serve.py.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.drills import Drill, command
 from benchmarks.faults import disks, servers, stages
 
 
+def in_project(drill: Callable[[Path], dict[str, Any]]) -> Drill:
+    """Return a drill that kills nothing N times, in the folder that becomes its project."""
+    return lambda folder, kills: drill(folder / "project")
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    drills: dict[str, Callable[..., dict[str, Any]]] = {
-        "kill": stages.kill,
-        "together": stages.together,
-        "cache": disks.cache,
-        "disk": disks.full,
-        "clock": disks.clock,
-        "mlflow": servers.mlflow,
-        "prefect": servers.prefect,
+    drills: dict[str, Drill] = {
+        "kill": lambda folder, kills: stages.kill(folder / "project", kills=kills),
+        "together": in_project(stages.together),
+        "cache": in_project(disks.cache),
+        "disk": in_project(disks.full),
+        "clock": in_project(disks.clock),
+        "mlflow": in_project(servers.mlflow),
+        "prefect": in_project(servers.prefect),
     }
-    parser.add_argument("drills", nargs="*", metavar="DRILL", help=f"of {', '.join(drills)}; default: all")
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    arguments = parser.parse_args()
-    found = {}
-    for name in arguments.drills or drills:
-        more = {"kills": arguments.kills} if name == "kill" else {}
-        with tempfile.TemporaryDirectory() as temporary:
-            found[name] = drills[name](Path(temporary, "project"), **more)
-        if not arguments.json:
-            print(f"{name}: {'as it should' if found[name]['ok'] else 'NOT as it should'}")
-            print("".join(f"  {key}: {value}\n" for key, value in found[name].items() if key != "ok"), end="")
-    if arguments.json:
-        print(json.dumps(found))
-    return 0 if all(result["ok"] for result in found.values()) else 1
+    return command(__doc__, drills)
 
 
 if __name__ == "__main__":

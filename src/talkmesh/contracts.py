@@ -223,9 +223,9 @@ def write_speakers(speakers: dict[str, Speaker], folder: Path = CROPS) -> None:
 
 def read_speakers(folder: Path = CROPS) -> dict[str, Speaker]:
     """Read the table of speakers."""
-    found = read_json(folder / "speakers.json")
-    _need(isinstance(found, dict), folder / "speakers.json", "speakers by name are wanted")
     where = folder / "speakers.json"
+    found = read_json(where)
+    _need(isinstance(found, dict), where, "speakers by name are wanted")
     return {name: params.build(Speaker, values, f"{where}: {name}") for name, values in found.items()}
 
 

@@ -26,17 +26,14 @@ from talkmesh.contracts import (
 )
 from talkmesh.errors import TalkmeshError
 from talkmesh.framing import Framing, soft_mask
-from talkmesh.landmarks import CORNERS, INNER_LOWER, INNER_UPPER, LIPS
+from talkmesh.landmarks import CORNERS_OF_LIPS, LIPS, LOWER_OF_LIPS, UPPER_OF_LIPS
 from talkmesh.media import read_audio
 from talkmesh.models.images import colour_statistics, match_colours
 from talkmesh.models.speech import SpeechConfig, features
 from talkmesh.models.transcoder import Transcoder
 
-_CORNERS = [LIPS.index(i) for i in CORNERS]
-_UPPER = [LIPS.index(i) for i in INNER_UPPER]
 NEUTRALS = 16  # frames of other clips in the neutral image, one a clip
 ALIKE = 0.02  # neutral mouth widths; lips that are no further off, on average, are neutral too
-_LOWER = [LIPS.index(i) for i in INNER_LOWER]
 
 
 def lip_shape(points: np.ndarray, neutral: np.ndarray) -> np.ndarray:
@@ -52,8 +49,8 @@ def lip_shape(points: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     """
 
     def measure(p: np.ndarray) -> np.ndarray:
-        gap = np.linalg.norm(p[..., _LOWER, :] - p[..., _UPPER, :], axis=-1).mean(-1)
-        width = np.linalg.norm(p[..., _CORNERS[1], :] - p[..., _CORNERS[0], :], axis=-1)
+        gap = np.linalg.norm(p[..., LOWER_OF_LIPS, :] - p[..., UPPER_OF_LIPS, :], axis=-1).mean(-1)
+        width = np.linalg.norm(p[..., CORNERS_OF_LIPS[1], :] - p[..., CORNERS_OF_LIPS[0], :], axis=-1)
         return np.stack([gap, width], -1)
 
     rest = measure(neutral)
@@ -175,7 +172,7 @@ def _read_speaker(
 def _nearest_to_neutral(crop: Crops, neutral: np.ndarray, lips: list[int]) -> tuple[float, int]:
     """Return how far the lips (40, 2) of the good frame nearest to the neutral ones are from them, in neutral mouth
     widths, and which frame that is."""
-    width = np.linalg.norm(neutral[_CORNERS[1]] - neutral[_CORNERS[0]])
+    width = np.linalg.norm(neutral[CORNERS_OF_LIPS[1]] - neutral[CORNERS_OF_LIPS[0]])
     distances = np.linalg.norm(crop.landmarks[:, lips] - neutral, axis=-1).mean(1) / width
     distances = np.where(crop.good & np.isfinite(distances), distances, np.inf)
     return float(distances.min()), int(distances.argmin())

@@ -139,7 +139,7 @@ def against_folder(request: Request, rig: Rig) -> Iterator[Pair]:
         predicted, found = read_meshes(path, rig, mm)
         fps = _rate(found, request.fps, path)
         truth, found = read_meshes(source, rig, mm)
-        step = (_rate(found, request.truth_fps or fps, source)) / fps
+        step = _rate(found, request.truth_fps or fps, source) / fps
         if abs(step - round(step)) > 1e-6 or step < 1:
             raise TalkmeshError(
                 f"{source}: its {step * fps:g} frames a second are no multiple of the prediction's {fps:g}"

@@ -20,9 +20,9 @@ LIPS = OUTER_LIPS + INNER_LIPS
 
 # Three pairs in the middle of the inner edge: upper and lower lip, and their places in LIPS.
 INNER_UPPER, INNER_LOWER = (82, 13, 312), (87, 14, 317)
-_CORNERS_OF_LIPS = [LIPS.index(i) for i in CORNERS]
-_UPPER_OF_LIPS = [LIPS.index(i) for i in INNER_UPPER]
-_LOWER_OF_LIPS = [LIPS.index(i) for i in INNER_LOWER]
+CORNERS_OF_LIPS = [LIPS.index(i) for i in CORNERS]
+UPPER_OF_LIPS = [LIPS.index(i) for i in INNER_UPPER]
+LOWER_OF_LIPS = [LIPS.index(i) for i in INNER_LOWER]
 
 EYE_CORNERS = (33, 133, 362, 263)  # left eye outer and inner, right eye inner and outer
 NOSE_BRIDGE = (168, 6, 197, 195, 5)  # from between the eyes down to above the tip
@@ -74,7 +74,7 @@ def opening(landmarks: np.ndarray) -> np.ndarray:
 def opening_of_lips(points: np.ndarray) -> np.ndarray:
     """Return the lip opening (T,) of points (T, 40, 2) in the order of `LIPS`; see `opening`."""
     points = np.asarray(points, float)
-    gap = (points[:, _LOWER_OF_LIPS, 1] - points[:, _UPPER_OF_LIPS, 1]).mean(1)
-    width = np.linalg.norm(points[:, _CORNERS_OF_LIPS[1]] - points[:, _CORNERS_OF_LIPS[0]], axis=1)
+    gap = (points[:, LOWER_OF_LIPS, 1] - points[:, UPPER_OF_LIPS, 1]).mean(1)
+    width = np.linalg.norm(points[:, CORNERS_OF_LIPS[1]] - points[:, CORNERS_OF_LIPS[0]], axis=1)
     seen = width[np.isfinite(width)]
     return gap / float(np.median(seen)) if len(seen) else np.full(len(points), np.nan)

@@ -13,7 +13,7 @@ from talkmesh import metrics
 from talkmesh.errors import TalkmeshError
 from talkmesh.intervals import Bootstrap
 from talkmesh.judged import Film
-from talkmesh.landmarks import INNER_LOWER, INNER_UPPER, LIPS, opening_of_lips
+from talkmesh.landmarks import LIPS, LOWER_OF_LIPS, UPPER_OF_LIPS, opening_of_lips
 from talkmesh.misalignment import mtm_ms
 from talkmesh.rig import Rig
 
@@ -54,7 +54,7 @@ def mesh_opening(vertices: np.ndarray, rig: Rig) -> np.ndarray:
 
 def inner_gap_mm(vertices: np.ndarray, rig: Rig) -> np.ndarray:
     """Return the vertical gap (T,) of the inner lips of meshes (T, V, 3): mean of three pairs in the middle."""
-    upper, lower = (rig.landmarks[[LIPS.index(i) for i in ids]] for ids in (INNER_UPPER, INNER_LOWER))
+    upper, lower = rig.landmarks[UPPER_OF_LIPS], rig.landmarks[LOWER_OF_LIPS]
     return (vertices[:, upper, 1] - vertices[:, lower, 1]).mean(1)
 
 

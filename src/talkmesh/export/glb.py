@@ -35,9 +35,8 @@ class _File:
 
     json: dict[str, Any]
     binary: bytearray = field(default_factory=bytearray)
-    lists: dict[bytes, int] = field(
-        default_factory=dict
-    )  # of moved vertices, and their views: many shapes share one
+    # of moved vertices, and their views: many shapes share one
+    lists: dict[bytes, int] = field(default_factory=dict)
 
     def view(self, data: bytes, target: int | None = None) -> int:
         """Add bytes and return the number of their view."""

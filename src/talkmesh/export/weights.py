@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from talkmesh.curves import plain
-from talkmesh.landmarks import INNER_LOWER, INNER_UPPER
-from talkmesh.landmarks import LIPS as MEDIAPIPE_LIPS
+from talkmesh.landmarks import LOWER_OF_LIPS, UPPER_OF_LIPS
 from talkmesh.rig import Rig
 from talkmesh.rig.bounded import bounded
 from talkmesh.rig.names import ARKIT, SIDED, SPLIT
@@ -76,9 +75,7 @@ def fit_weights(
         [(part.astype(float) - rig.neutral).reshape(len(part), -1) @ weighted.T for part in _chunks(vertices)]
     )
     quadratic = weighted @ flat.T + RIDGE * np.eye(len(flat))
-    upper, lower = (
-        rig.landmarks[[MEDIAPIPE_LIPS.index(i) for i in ids]] for ids in (INNER_UPPER, INNER_LOWER)
-    )
+    upper, lower = rig.landmarks[UPPER_OF_LIPS], rig.landmarks[LOWER_OF_LIPS]
     gaps = (deltas[:, upper, 1] - deltas[:, lower, 1]).astype(float)  # (K, pairs)
     rise = [vertices[:, ids, 1].astype(float) - rig.neutral[ids, 1] for ids in (upper, lower)]
     right += OPENING * (rise[0] - rise[1]) @ gaps.T / len(upper)

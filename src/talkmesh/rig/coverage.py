@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talkmesh.landmarks import CORNERS, INNER_LOWER, INNER_UPPER, LIPS
+from talkmesh.landmarks import CORNERS_OF_LIPS, LIPS, LOWER_OF_LIPS, UPPER_OF_LIPS
 from talkmesh.rig import Rig
 
-_LEFT, _RIGHT = (LIPS.index(i) for i in CORNERS)
-_UP, _LOW = ([LIPS.index(i) for i in ids] for ids in (INNER_UPPER, INNER_LOWER))
+_LEFT, _RIGHT = CORNERS_OF_LIPS
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def shapes_of_landmarks(landmarks: np.ndarray, neutral: np.ndarray) -> np.ndarra
 
 def gap_and_width(shapes: np.ndarray) -> np.ndarray:
     """Return the growth of lip gap and mouth width (N, 2) of shapes y up, in resting widths: for pictures."""
-    gap = shapes[:, _UP, 1].mean(1) - shapes[:, _LOW, 1].mean(1)
+    gap = shapes[:, UPPER_OF_LIPS, 1].mean(1) - shapes[:, LOWER_OF_LIPS, 1].mean(1)
     return np.stack([gap, shapes[:, _RIGHT, 0] - shapes[:, _LEFT, 0]], 1)
 
 
